@@ -1,0 +1,246 @@
+"""Table 2 of the paper and the study's protocol, as frozen dataclasses; the only home of their constants."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mrlm_core.errors import ConfigError, problem
+
+VERIFICATIONS = ("as-printed", "repaired")
+NEGATIVE_ARMS = ("uniform", "explicit", "mixed")
+PREFERENCE_FORMS = ("blockwise", "tiled", "global-only", "multimodal-only", "literal")
+IDENTITY_HEADS = ("auto", "full", "sampled")
+OUTPUT_ACTIVATIONS = ("sigmoid", "linear")
+
+# The paper has no audio weight or audio clusters; these stand beside Table 2's four (our addition).
+MODALITY_WEIGHTS = {"text": 0.3, "image": 0.25, "video": 0.25, "knowledge": 0.2, "audio": 0.2}
+CLUSTER_COUNTS = {"text": 25, "image": 20, "video": 25, "knowledge": 20, "audio": 20}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network and its losses (§3.2-3.3, Table 2 rows "MT")."""
+
+    embedding_dim: int = 250  # d_0
+    trunk_channels: tuple[int, ...] = (20, 30, 30, 15)  # mu_1..mu_4; d_2 = mu_1
+    kernel_size: int = 3
+    first_stride: int = 2  # gives Table 2's d_3 = d_0 / 2
+    global_dim: int = 300  # d_1
+    verification_units: int = 128  # length of C_p in Eq. 8-9, not printed
+    verification: str = "as-printed"
+    siamese_channels: tuple[int, ...] = (20, 30)  # kappa_1, kappa_2
+    multimodal_dim: int = 250  # d_4
+    output_activation: str = "sigmoid"
+    dropout: float = 0.5
+    batch_norm_momentum: float = 0.9
+    lambda_1: float = 0.4  # weight of L_g1; lambda_3 = 1 - lambda_1 - lambda_2
+    lambda_2: float = 0.2  # weight of L_g2
+    theta_1: float = 0.55  # weight of L_GFRL against L_MFRL
+    modality_weights: Mapping[str, float] = field(default_factory=lambda: dict(MODALITY_WEIGHTS))  # nu
+    identity_head: str = "auto"
+    identity_full_limit: int = 20_000  # "auto" samples above this many classes
+    sampled_candidates: int = 1024
+
+
+@dataclass(frozen=True)
+class PreprocessingConfig:
+    """Initial vectors, encoders and clusters (§3.1(1), Table 2 rows "DP")."""
+
+    initial: str = "xdeepfm"
+    field_dim: int = 10  # D of xDeepFM
+    cin_layers: tuple[int, ...] = (100, 100, 50)
+    dnn_layers: tuple[int, ...] = (400, 400)
+    initial_negatives: int = 4  # uniform negatives a positive
+    initial_epochs: int = 30
+    initial_patience: int = 3
+    initial_batch_size: int = 4096
+    initial_learning_rate: float = 0.005
+    initial_l2: float = 1e-5
+    cluster_counts: Mapping[str, int] = field(default_factory=lambda: dict(CLUSTER_COUNTS))  # tau
+    text_dim: int = 100
+    knowledge_dim: int = 50
+    knowledge_epochs: int = 60
+    video_frames: int = 8
+    clustering: str = "exact"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Optimisation of MRLM (Table 2, row "Optimizer") and its stopping rule."""
+
+    batch_size: int = 128  # B
+    learning_rate: float = 0.001
+    max_epochs: int = 60
+    patience: int = 6
+    negatives: str = "uniform"
+    triplets_per_positive: int = 1
+
+
+@dataclass(frozen=True)
+class PreferenceConfig:
+    """How the vectors become a preference score, and the grid that validation chooses from."""
+
+    form: str = "blockwise"
+    global_weights: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)  # w
+    latest_counts: tuple[int, ...] = (1, 5, 20)  # L
+
+
+@dataclass(frozen=True)
+class ProtocolConfig:
+    """Split, cutoffs and the metric that selects (§4.1)."""
+
+    train_ratio: float = 0.7
+    validation_ratio: float = 0.2
+    cutoffs: tuple[int, ...] = (10, 20, 50, 100)  # N
+    selection_cutoff: int = 20
+    auc_definition: str = "librec"
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """Everything that a run depends on besides its dataset, model name and seed."""
+
+    preset: str
+    model: ModelConfig = field(default_factory=ModelConfig)
+    preprocessing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    preference: PreferenceConfig = field(default_factory=PreferenceConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+
+
+_LAPTOP_CIN: dict[str, Any] = {"preprocessing.cin_layers": (32, 32), "preprocessing.dnn_layers": (128, 64)}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "paper-bookcrossing": {
+        "model.embedding_dim": 200,
+        "model.global_dim": 250,
+        "model.lambda_1": 0.5,
+        "model.theta_1": 0.5,
+        "model.modality_weights": {"text": 0.6, "image": 0.4},
+        "training.batch_size": 64,
+    },
+    "laptop": {
+        "model.embedding_dim": 64,
+        "model.global_dim": 128,
+        "model.multimodal_dim": 64,
+        "model.verification_units": 64,
+        **_LAPTOP_CIN,
+    },
+    "tiny": {
+        "model.embedding_dim": 16,
+        "model.trunk_channels": (6, 8, 8, 4),
+        "model.global_dim": 24,
+        "model.verification_units": 8,
+        "model.siamese_channels": (4, 6),
+        "model.multimodal_dim": 16,
+        "preprocessing.cin_layers": (8, 8),
+        "preprocessing.dnn_layers": (16,),
+        "preprocessing.initial_epochs": 3,
+        "preprocessing.initial_batch_size": 512,
+        "preprocessing.knowledge_epochs": 10,
+        "preprocessing.text_dim": 16,
+        "preprocessing.knowledge_dim": 8,
+        "preprocessing.cluster_counts": {name: 6 for name in CLUSTER_COUNTS},
+        "training.batch_size": 32,
+        "training.max_epochs": 3,
+        "training.patience": 2,
+    },
+}
+
+
+def preset(name: str, overrides: Mapping[str, Any] | None = None) -> StudyConfig:
+    """The named preset, with dotted settings such as ``{"model.dropout": 0.2}`` changed.
+
+    Raises ConfigError for a preset, key or value that does not exist.
+    """
+    if name not in PRESETS:
+        raise ConfigError(problem("preset", f"one of {sorted(PRESETS)}", repr(name), _nearest(name, PRESETS)))
+    config = with_settings(StudyConfig(preset=name), PRESETS[name])
+    return with_settings(config, overrides or {})
+
+
+def with_settings(config: StudyConfig, settings: Mapping[str, Any]) -> StudyConfig:
+    """A copy of ``config`` with dotted settings changed; raises ConfigError for an unknown key or bad value."""
+    known = settings_of(config)
+    for key, value in settings.items():
+        if key not in known:
+            raise ConfigError(
+                problem(f"setting {key!r}", "a setting of the config", "an unknown name", _nearest(key, known))
+            )
+        section, name = key.split(".", 1)
+        changed = dataclasses.replace(getattr(config, section), **{name: _coerce(key, value, known[key])})
+        config = dataclasses.replace(config, **{section: changed})
+    _check(config)
+    return config
+
+
+def settings_of(config: StudyConfig) -> dict[str, Any]:
+    """Every setting of ``config`` by its dotted name."""
+    sections = [f.name for f in dataclasses.fields(config) if f.name != "preset"]
+    return {
+        f"{section}.{f.name}": getattr(getattr(config, section), f.name)
+        for section in sections
+        for f in dataclasses.fields(getattr(config, section))
+    }
+
+
+def workspace() -> Path:
+    """Where data/, runs/, artefacts/ and book/ are: $MRLM_WORKSPACE, else the checkout, else this folder."""
+    if "MRLM_WORKSPACE" in os.environ:
+        return Path(os.environ["MRLM_WORKSPACE"])
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "notebooks").is_dir() else Path.cwd()
+
+
+def _coerce(key: str, value: Any, old: Any) -> Any:
+    """``value`` with the type of the setting's present value; JSON and notebooks hand lists for tuples."""
+    if isinstance(old, tuple) and isinstance(value, (list, tuple)):
+        return tuple(value)
+    if isinstance(old, Mapping) and isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is type(old):
+        return value
+    expected = f"a value like {old!r} ({type(old).__name__})"
+    raise ConfigError(problem(f"setting {key!r}", expected, repr(value), "Correct its type."))
+
+
+def _check(config: StudyConfig) -> None:
+    m, t, p, protocol = config.model, config.training, config.preference, config.protocol
+    _choice("model.verification", m.verification, VERIFICATIONS)
+    _choice("model.identity_head", m.identity_head, IDENTITY_HEADS)
+    _choice("model.output_activation", m.output_activation, OUTPUT_ACTIVATIONS)
+    _choice("training.negatives", t.negatives, NEGATIVE_ARMS)
+    _choice("preference.form", p.form, PREFERENCE_FORMS)
+    _between("model.theta_1", m.theta_1, 0, 1)
+    _between("model.dropout", m.dropout, 0, 0.99)
+    _between("model.lambda_1 + model.lambda_2", m.lambda_1 + m.lambda_2, 0, 1)
+    _between("protocol.train_ratio + protocol.validation_ratio", protocol.train_ratio + protocol.validation_ratio, 0, 1)
+    if protocol.selection_cutoff not in protocol.cutoffs:
+        raise ConfigError(
+            problem("protocol.selection_cutoff", f"one of the cutoffs {protocol.cutoffs}",
+                    str(protocol.selection_cutoff), "Add it to protocol.cutoffs.")
+        )
+
+
+def _choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(problem(f"setting {key!r}", f"one of {allowed}", repr(value), _nearest(value, allowed)))
+
+
+def _between(key: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(problem(f"setting {key!r}", f"a value in [{low}, {high}]", str(value), "Correct it."))
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(known))}."
