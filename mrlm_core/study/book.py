@@ -1,0 +1,127 @@
+"""Stages the pages and the executed chapters and renders them with Jupyter Book; warnings are errors."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mrlm_core.cache import write_text
+from mrlm_core.config import workspace
+from mrlm_core.errors import ConfigError, problem
+from mrlm_core.study.notebooks import recorded, source_folder, source_hash
+
+FIRST_DATASET = "iot-shop"
+_JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+
+
+class BookError(RuntimeError):
+    """The book did not build without warnings."""
+
+
+def build_book(
+    executed: Path | None = None, out: Path | None = None, quiet: bool = False, say: Callable[[str], None] = print
+) -> Path:
+    """Render book/ and the chapters under ``executed`` (``<dataset>/NN_name.ipynb``) and return the page to open.
+
+    HTML goes to ``out``/_build/html, by default of the workspace. Only changed pages are staged and read again. Raises
+    ConfigError when nothing was executed, BookError when Sphinx gives any warning.
+    """
+    executed = executed or workspace() / "book" / "executed"
+    build = (out or workspace()).resolve() / "_build"
+    chapters = executed_chapters(executed)
+    pages = source_folder("book")
+    for chapter in (chapter for of_dataset in chapters.values() for chapter in of_dataset):
+        _check_chapter(chapter, say)
+    stage(pages, chapters, build / "stage")
+    _render(build, pages.parent / "_config.yml", quiet)
+    return build / "html" / "index.html"
+
+
+def executed_chapters(executed: Path) -> dict[str, list[Path]]:
+    """The executed chapters of each dataset in order, the embedded dataset first; raises ConfigError when none."""
+    found = {folder.name: sorted(folder.glob("*.ipynb")) for folder in sorted(executed.glob("*")) if folder.is_dir()}
+    found = {name: chapters for name, chapters in found.items() if chapters}
+    if not found:
+        raise ConfigError(
+            problem(f"executed chapters in {executed.name}/", "at least one notebook", "none",
+                    f"Run `mrlm study {FIRST_DATASET}` first.")
+        )
+    return dict(sorted(found.items(), key=lambda item: (item[0] != FIRST_DATASET, item[0])))
+
+
+def compose_toc(static: dict[str, Any], chapters: dict[str, list[Path]]) -> dict[str, Any]:
+    """The table of contents with one part a dataset after the first part of the explaining pages."""
+    parts = [
+        {
+            "caption": f"Results on {dataset}",
+            "chapters": [{"file": f"executed/{dataset}/{path.stem}"} for path in paths],
+        }
+        for dataset, paths in chapters.items()
+    ]
+    return {**static, "parts": [*static["parts"][:1], *parts, *static["parts"][1:]]}
+
+
+def stage(pages: Path, chapters: dict[str, list[Path]], target: Path) -> None:
+    """Mirror the pages and chapters into ``target``, touching only what changed, so that Sphinx reads no more."""
+    wanted = {
+        target / path.relative_to(pages): path
+        for path in pages.rglob("*")
+        if path.is_file() and path.relative_to(pages).parts[0] not in ("executed", "_toc.yml")
+    }
+    wanted |= {target / "executed" / name / path.name: path for name, paths in chapters.items() for path in paths}
+    static = yaml.safe_load((pages / "_toc.yml").read_text(encoding="utf-8"))
+    toc = yaml.safe_dump(compose_toc(static, chapters), sort_keys=False)
+    _mirror(wanted, target, keep=target / "_toc.yml")
+    if not (target / "_toc.yml").exists() or (target / "_toc.yml").read_text(encoding="utf-8") != toc:
+        write_text(target / "_toc.yml", toc)
+
+
+def _mirror(wanted: dict[Path, Path], target: Path, keep: Path) -> None:
+    for copy in [path for path in target.rglob("*") if path.is_file() and path not in wanted and path != keep]:
+        copy.unlink()
+    for copy, original in wanted.items():
+        if not copy.exists() or not filecmp.cmp(copy, original, shallow=False):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(original, copy)
+    for folder in sorted((path for path in target.rglob("*") if path.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _check_chapter(chapter: Path, say: Callable[[str], None]) -> None:
+    """Refuse a chapter with a failed cell; say so when its source has changed since it was executed."""
+    cells = json.loads(chapter.read_text(encoding="utf-8"))["cells"]
+    for number, cell in enumerate(cells, start=1):
+        if any(output["output_type"] == "error" for output in cell.get("outputs", [])):
+            raise ConfigError(
+                problem(f"{chapter.parent.name}/{chapter.name}, cell {number}", "cells that ran", "a failed cell",
+                        f"Run `mrlm study {chapter.parent.name}` again.")
+            )
+    source = source_folder("notebooks") / chapter.name
+    known = recorded(chapter).get("source")
+    if known is not None and source.exists() and known != source_hash(source):
+        say(f"{chapter.parent.name}/{chapter.name}: shown as executed from an older notebook; `mrlm study` renews it")
+
+
+def _render(build: Path, config: Path, quiet: bool) -> None:
+    """Run Jupyter Book; a build that did not end well is followed by one that reads every page again.
+
+    Sphinx gives a page's warnings only when it reads the page, so an incremental build after a failed one would pass.
+    """
+    unfinished = build / ".unfinished"
+    options = ["-W", "-n", "--keep-going", *(["--all"] if unfinished.exists() else []), *(["-q"] if quiet else [])]
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.touch()
+    arguments = ["build", str(build / "stage"), "--path-output", str(build.parent), "--config", str(config), *options]
+    done = subprocess.run([sys.executable, "-c", _JUPYTER_BOOK, *arguments], check=False)
+    if done.returncode != 0:
+        raise BookError("the book did not build without warnings; they are listed above")
+    unfinished.unlink()
