@@ -78,7 +78,7 @@ def plan(dataset: str, data_hash: str, parameters: Mapping[str, Any], only: Sequ
     given = {"dataset": dataset, **parameters}
     _check_names(given, set().union(*accepted.values()))
     code = study_code_hash()
-    paper = content_hash(*(path.read_bytes() for path in sorted(source_folder("data").glob("paper/*"))))
+    paper = content_hash(*(path.read_bytes() for path in sorted(source_folder("data/paper").iterdir())))
     chapters = []
     for source in sources:
         own = {name: value for name, value in given.items() if name in accepted[source]}
