@@ -121,7 +121,9 @@ def _render(build: Path, config: Path, quiet: bool) -> None:
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     unfinished.touch()
     arguments = ["build", str(build / "stage"), "--path-output", str(build.parent), "--config", str(config), *options]
-    done = subprocess.run([sys.executable, "-c", _JUPYTER_BOOK, *arguments], check=False)
+    # Warnings come on standard error, so a quiet build still shows them.
+    out = subprocess.DEVNULL if quiet else None
+    done = subprocess.run([sys.executable, "-c", _JUPYTER_BOOK, *arguments], check=False, stdout=out)
     if done.returncode != 0:
         raise BookError("the book did not build without warnings; they are listed above")
     unfinished.unlink()

@@ -1,0 +1,61 @@
+"""The three descriptions of the environment agree, and the lock names no package index."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
+LOCK = (ROOT / "requirements.lock").read_text()
+
+
+def pins() -> dict[str, str]:
+    """Package -> pinned version, of the lock's lines that are not hashes."""
+    lines = [line.split("\\")[0].split(";")[0].strip() for line in LOCK.splitlines() if line and line[0].isalnum()]
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def test_environment_yml_names_what_pyproject_names():
+    nested = next(entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict))
+    assert sorted(nested) == sorted(PROJECT["dependencies"])
+
+
+def test_environment_yml_has_the_python_that_the_lock_was_made_for():
+    python = next(entry for entry in ENVIRONMENT["dependencies"] if str(entry).startswith("python="))
+    version = python.removeprefix("python=")
+    assert version == "3.11"
+    assert f"--python-version {version}" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("text", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]])
+def test_lock_pins_satisfy_each_dependency(text):
+    wanted = Requirement(text)
+    pinned = pins().get(canonicalize_name(wanted.name))
+    assert pinned is not None, f"{wanted.name} is not in requirements.lock; run `make lock`"
+    assert wanted.specifier.contains(pinned), f"{wanted.name} is pinned to {pinned}, wanted {wanted.specifier}"
+
+
+def test_every_pin_has_a_hash():
+    blocks = re.split(r"\n(?=[A-Za-z0-9])", LOCK.strip())
+    assert len(blocks) == len(pins()) > 100
+    assert [block.split("==")[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml", "environment.yml", "Makefile", ".ci/run"])
+def test_no_file_names_a_package_index(name):
+    text = (ROOT / name).read_text()
+    assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host|https?://", text)
+
+
+def test_setup_can_build_the_package_from_the_lock_alone():
+    # `make setup` installs the project without build isolation, so the build backend must be pinned too.
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    for text in build["requires"]:
+        wanted = Requirement(text)
+        assert wanted.specifier.contains(pins()[canonicalize_name(wanted.name)])
