@@ -213,15 +213,20 @@ def _book(arguments: argparse.Namespace) -> int:
 
 def _present() -> dict[str, str]:
     """Name and title of each dataset folder in data/."""
-    import yaml
-
     from mrlm_core.config import workspace
 
-    found = {}
-    for file in sorted((workspace() / "data").glob("*/dataset.yml")):
+    files = sorted((workspace() / "data").glob("*/dataset.yml"))
+    return {file.parent.name: _title(file) for file in files}
+
+
+def _title(file: Path) -> str:
+    import yaml
+
+    try:
         description = yaml.safe_load(file.read_text(encoding="utf-8"))
-        found[file.parent.name] = str(description.get("title", "")) if isinstance(description, dict) else ""
-    return found
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return "(its dataset.yml cannot be read; `mrlm data check` says why)"
+    return str(description.get("title", "")) if isinstance(description, dict) else ""
 
 
 def _say(text: str) -> None:

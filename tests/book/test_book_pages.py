@@ -75,7 +75,8 @@ def small(tmp_path, monkeypatch):
     pages.mkdir()
     shutil.copy(ROOT / "_config.yml", tmp_path)
     shutil.copy(ROOT / "book" / "references.bib", pages)
-    (pages / "_toc.yml").write_text("format: jb-book\nroot: intro\nparts:\n  - caption: A\n    chapters: [{file: page}]\n")
+    toc = "format: jb-book\nroot: intro\nparts:\n  - caption: A\n    chapters: [{file: page}]\n"
+    (pages / "_toc.yml").write_text(toc)
     (pages / "intro.md").write_text("# Start\n\nSee [page](page.md).\n")
     (pages / "page.md").write_text("# A page\n\nText.\n")
     write_chapter(pages / "executed" / "iot-shop" / "01_data.ipynb", markdown("# Data\n\nText."), code("1 + 1", TEXT))
@@ -107,9 +108,8 @@ def test_loaded_files_and_internal_links_exist(html):
             if parts.scheme or parts.netloc:
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if not target.exists():
-                broken.append((path.name, address))
-            elif parts.fragment and target in found and unquote(parts.fragment) not in found[target].anchors:
+            anchors = found[target].anchors if target in found else {unquote(parts.fragment)}
+            if not target.exists() or (parts.fragment and unquote(parts.fragment) not in anchors):
                 broken.append((path.name, address))
     assert broken == []
 
@@ -149,6 +149,22 @@ def test_the_settings_that_the_method_names_exist():
     modules = {"model.losses", "model.gfrl", "model.mfrl"}
     assert len(named) > 12
     assert named - known - modules == set()
+
+
+def test_the_example_of_an_own_dataset_loads(tmp_path):
+    from PIL import Image
+
+    from mrlm_core.datasets import load_dataset
+
+    text = (ROOT / "book/own_dataset.md").read_text()
+    blocks = re.findall(r"```(?:yaml|text)\n(.*?)```", text, flags=re.DOTALL)
+    starts = {"dataset.yml": "name:", "ratings.csv": "user", "items.csv": "item_id,title", "text.csv": "item_id,text"}
+    for name, first in starts.items():
+        (tmp_path / name).write_text(next(block for block in blocks if block.startswith(first)))
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "images" / "lamp-1.png")
+    dataset = load_dataset(tmp_path)
+    assert (dataset.n_users, dataset.n_items, set(dataset.modalities)) == (2, 3, {"text", "image"})
 
 
 def test_bibliography_lists_every_entry_once(html):
