@@ -53,15 +53,15 @@ class PreprocessingConfig:
     """Initial vectors, encoders and clusters (§3.1(1), Table 2 rows "DP")."""
 
     initial: str = "xdeepfm"
-    field_dim: int = 10  # D of xDeepFM
+    field_dim: int = 32  # D of xDeepFM; its 10 is too narrow where a user is an id and nothing else
     cin_layers: tuple[int, ...] = (100, 100, 50)
     dnn_layers: tuple[int, ...] = (400, 400)
     initial_negatives: int = 4  # uniform negatives a positive
     initial_epochs: int = 30
     initial_patience: int = 3
-    initial_batch_size: int = 4096
-    initial_learning_rate: float = 0.005
-    initial_l2: float = 1e-5
+    initial_batch_size: int = 1024
+    initial_learning_rate: float = 0.002
+    initial_l2: float = 0.01
     cluster_counts: Mapping[str, int] = field(default_factory=lambda: dict(CLUSTER_COUNTS))  # tau
     text_dim: int = 100
     knowledge_dim: int = 50
@@ -143,7 +143,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "preprocessing.cin_layers": (8, 8),
         "preprocessing.dnn_layers": (16,),
         "preprocessing.initial_epochs": 3,
-        "preprocessing.initial_batch_size": 512,
+        "preprocessing.field_dim": 8,
+        "preprocessing.initial_batch_size": 256,
         "preprocessing.knowledge_epochs": 10,
         "preprocessing.text_dim": 16,
         "preprocessing.knowledge_dim": 8,

@@ -1,0 +1,129 @@
+"""The one fit loop: epochs of samples, early stopping on validation, checkpoints that resume to the same result."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm.auto import tqdm
+
+from mrlm_core.cache import atomic
+from mrlm_core.errors import UserError, problem
+
+STEPS_PER_CALL = 16  # optimiser steps a compiled call; fewer returns to Python
+
+
+class TrainingError(UserError):
+    """Training cannot go on: a loss term stopped being a number."""
+
+
+@dataclass
+class History:
+    """What happened: one row an epoch (loss terms, validation score, seconds) and the best of them."""
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_score: float = -np.inf
+
+    @property
+    def epochs(self) -> int:
+        return len(self.rows)
+
+
+def seed_everything(seed: int) -> None:
+    """Fix every random number of Keras and the backend, and demand deterministic operations."""
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def fit(
+    model: keras.Model,
+    sample_epoch: Callable[[np.random.Generator], np.ndarray],
+    validate: Callable[[], float],
+    *,
+    batch_size: int,
+    max_epochs: int,
+    patience: int,
+    seed: int,
+    name: str,
+    checkpoint: Path | None = None,
+) -> History:
+    """Train the compiled ``model`` until ``validate()`` has not risen for ``patience`` epochs; keep the best weights.
+
+    ``sample_epoch(rng)`` gives the rows of one epoch, whole batches of them, from a generator that depends on ``seed``
+    and the epoch alone. With ``checkpoint`` (a folder) every epoch is saved and a killed run goes on from the last
+    one, to the same result. Raises TrainingError when a loss term is not finite.
+    """
+    history, best = History(), model.get_weights()
+    model.optimizer.build(model.trainable_variables)
+    if checkpoint is not None and (checkpoint / "state.npz").exists():
+        history, best = _load(checkpoint, model)
+    bar = tqdm(total=max_epochs, initial=history.epochs, desc=name, unit="epoch", disable=None)
+    while history.epochs < max_epochs and history.epochs - history.best_epoch < patience:
+        started = time.perf_counter()
+        rows = sample_epoch(np.random.default_rng([seed, history.epochs]))
+        logs = model.fit(rows, batch_size=batch_size, epochs=1, shuffle=False, verbose=0).history
+        losses = {term: float(values[0]) for term, values in logs.items()}
+        _check_finite(losses, name, history.epochs + 1)
+        score = validate()
+        seconds = time.perf_counter() - started
+        history.rows.append({**losses, "validation": score, "seconds": seconds})
+        if score > history.best_score:
+            history.best_epoch, history.best_score, best = history.epochs, score, model.get_weights()
+        if checkpoint is not None:
+            _save(checkpoint, model, history, best)
+        bar.update()
+        bar.set_postfix({"loss": f"{losses['loss']:.3f}", "validation": f"{score:.4f}"})
+    bar.close()
+    model.set_weights(best)
+    return history
+
+
+def _check_finite(losses: dict[str, float], name: str, epoch: int) -> None:
+    broken = [term for term, value in losses.items() if not np.isfinite(value)]
+    if broken:
+        raise TrainingError(
+            problem(f"{name}, epoch {epoch}", "finite losses", f"{broken} not a number",
+                    "Lower the learning rate; the last good checkpoint is kept.")
+        )
+
+
+def _save(folder: Path, model: keras.Model, history: History, best: list[np.ndarray]) -> None:
+    """One file, so that weights, optimiser and history can never disagree."""
+    state: dict[str, Any] = {f"model_{i}": value for i, value in enumerate(model.get_weights())}
+    state |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
+    state |= {f"seed_{i}": np.asarray(v) for i, v in enumerate(_seed_states(model))}
+    state |= {f"best_{i}": value for i, value in enumerate(best)}
+    summary = {"rows": history.rows, "best_epoch": history.best_epoch, "best_score": history.best_score}
+    with atomic(folder / "state.npz") as temporary, temporary.open("wb") as file:
+        np.savez(file, history=np.array(json.dumps(summary)), **state)
+
+
+def _load(folder: Path, model: keras.Model) -> tuple[History, list[np.ndarray]]:
+    with np.load(folder / "state.npz", allow_pickle=False) as state:
+        def group(name: str) -> list[np.ndarray]:
+            return [state[f"{name}_{i}"] for i in range(sum(key.startswith(f"{name}_") for key in state.files))]
+
+        history = History(**json.loads(str(state["history"])))
+        model.set_weights(group("model"))
+        for variable, value in zip(model.optimizer.variables, group("optimizer"), strict=True):
+            variable.assign(value)
+        for variable, value in zip(_seed_states(model), group("seed"), strict=True):
+            variable.assign(value)
+        return history, group("best")
+
+
+def _seed_states(model: keras.Model) -> list[Any]:
+    """Random-generator states of dropout and sampling layers; ``get_weights`` leaves them out."""
+    weights = {id(v) for v in model.weights}
+    metrics = {id(v) for v in model.metrics_variables}
+    return [v for v in model.variables if id(v) not in weights | metrics]

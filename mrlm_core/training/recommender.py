@@ -1,0 +1,113 @@
+"""MRLM and U-GFRL as recommenders: train the network, choose the preference score on validation, rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from mrlm_core.config import PreferenceConfig, preset
+from mrlm_core.datasets.splits import Interactions
+from mrlm_core.evaluation.metrics import recall_at
+from mrlm_core.evaluation.ranking import top_n
+from mrlm_core.model.mrlm import MRLM, Representations
+from mrlm_core.model.preference import Preference, fold
+from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, seed_everything
+from mrlm_core.training.triplets import TripletSampler
+
+
+class MRLMRecommender:
+    """MRLM (§3), or U-GFRL with ``gfrl_only`` (§4.3): one network, one preference score.
+
+    ``settings`` are dotted settings of the config on top of ``preset``. After ``fit``: ``network``, ``history``,
+    ``preference`` (what validation chose), ``report`` (facts for the run record).
+    """
+
+    def __init__(self, preset_name: str = "laptop", gfrl_only: bool = False, **settings: Any) -> None:
+        self.config = preset(preset_name, settings)
+        self.gfrl_only = gfrl_only
+
+    def fit(
+        self,
+        interactions: Interactions,
+        seed: int,
+        initial_vectors: tuple[np.ndarray, np.ndarray],
+        clusters: Mapping[str, np.ndarray],
+        checkpoint: Path | None = None,
+    ) -> None:
+        """Train on ``interactions``; ``initial_vectors`` are ([U, d_0], [V, d_0]), ``clusters`` ids [V] by modality."""
+        training = self.config.training
+        seed_everything(seed)
+        self.network = MRLM(self.config.model, *initial_vectors, None if self.gfrl_only else clusters)
+        optimizer = keras.optimizers.Adam(training.learning_rate)
+        self.network.compile(optimizer=optimizer, steps_per_execution=STEPS_PER_CALL)
+        sampler = TripletSampler(interactions, training.negatives, training.triplets_per_positive)
+        self.history: History = fit(
+            self.network,
+            lambda rng: sampler.epoch(rng, training.batch_size),
+            lambda: self._choose(self.network.represent(), interactions)[1],
+            batch_size=training.batch_size,
+            max_epochs=training.max_epochs,
+            patience=training.patience,
+            seed=seed,
+            name="U-GFRL" if self.gfrl_only else "MRLM",
+            checkpoint=checkpoint,
+        )
+        self.representations = self.network.represent()
+        self.preference, _ = self._choose(self.representations, interactions)
+        self.use(self.preference, interactions)
+        self.report = {
+            "preference": vars(self.preference),
+            "latest_by": interactions.latest_by,
+            "positives_without_negative": sampler.left_out,
+            "network_parameters": int(sum(np.prod(v.shape) for v in self.network.trainable_variables)),
+        }
+
+    def use(self, preference: Preference, interactions: Interactions) -> None:
+        """Score with ``preference`` from now on."""
+        latest = interactions.latest(preference.latest_count)
+        self._factors = fold(self.representations, latest, preference)
+
+    def factors(self) -> tuple[np.ndarray, np.ndarray]:
+        """User ``[U, k]`` and item ``[V, k]`` vectors whose product is the score."""
+        return self._factors
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        """Preference scores ``[len(users), V]``."""
+        return self._factors[0][users] @ self._factors[1].T
+
+    def _choose(self, vectors: Representations, interactions: Interactions) -> tuple[Preference, float]:
+        """The preference of the grid with the best validation Recall, and that Recall."""
+        cutoff = self.config.protocol.selection_cutoff
+        latest = interactions.latest(max(self.config.preference.latest_counts))
+        scored = [
+            (validation_recall(*fold(vectors, latest, candidate), interactions, cutoff), candidate)
+            for candidate in preference_grid(self.config.preference, self.gfrl_only)
+        ]
+        recall, chosen = max(scored, key=lambda pair: pair[0])  # the first of equals: a fixed order
+        return chosen, recall
+
+
+def preference_grid(config: PreferenceConfig, gfrl_only: bool) -> list[Preference]:
+    """The preferences that validation chooses from; those that would score alike appear once."""
+    if gfrl_only:
+        return [Preference("global-only", 1.0, 1)]
+    counts = config.latest_counts
+    if config.form == "global-only":
+        return [Preference(config.form, 1.0, 1)]
+    if config.form != "blockwise":
+        return [Preference(config.form, 0.5, count) for count in counts]
+    mixed = [Preference("blockwise", w, count) for w, count in product(config.global_weights, counts) if w < 1]
+    return mixed + [Preference("blockwise", 1.0, 1)] * (1.0 in config.global_weights)
+
+
+def validation_recall(
+    user_vectors: np.ndarray, item_vectors: np.ndarray, interactions: Interactions, cutoff: int
+) -> float:
+    """Mean Recall@cutoff on the validation positives, all items but those rated in training as candidates."""
+    ranked, _ = top_n(user_vectors, item_vectors, cutoff, exclude=interactions.train_rated)
+    return float(np.nanmean(recall_at(ranked, interactions.validation, cutoff)))
