@@ -151,7 +151,7 @@ def _clear(out: Path, force: bool) -> None:
         return
     if not force:
         raise ConfigError(problem(str(out), "a place that is free", "files", "Give --force to make it anew, or --out."))
-    if not (out / "dataset.yml").exists():
+    if not _is_dataset(out):
         raise ConfigError(problem(str(out), "a dataset folder to replace", "no dataset.yml", "Choose another --out."))
     import shutil
 
@@ -163,7 +163,7 @@ def _data_check(arguments: argparse.Namespace) -> int:
     from mrlm_core.datasets.contract import describe
 
     dataset = load_dataset(arguments.folder)
-    print(describe(dataset).to_string())
+    print(describe(dataset).map(lambda value: f"{value:,}").to_string())
     print("\nProblems:" if dataset.problems else "\nNo problems.")
     for found in dataset.problems:
         examples = f" (such as {', '.join(found.examples)})" if found.examples else ""
@@ -175,7 +175,7 @@ def _study(arguments: argparse.Namespace) -> int:
     from mrlm_core.config import preset, workspace
 
     folder = workspace() / "data" / arguments.dataset
-    if not (folder / "dataset.yml").is_file():
+    if not _is_dataset(folder):
         present = ", ".join(_present()) or "none"
         raise ConfigError(
             problem(f"dataset {arguments.dataset!r}", "a dataset folder in data/", "none of that name",
@@ -215,13 +215,19 @@ def _present() -> dict[str, str]:
     """Name and title of each dataset folder in data/."""
     from mrlm_core.config import workspace
 
-    files = sorted((workspace() / "data").glob("*/dataset.yml"))
-    return {file.parent.name: _title(file) for file in files}
+    return {folder.name: _title(folder) for folder in sorted((workspace() / "data").glob("*")) if _is_dataset(folder)}
 
 
-def _title(file: Path) -> str:
+def _is_dataset(folder: Path) -> bool:
+    return (folder / "dataset.yml").is_file() or any(folder.glob("*.inter"))
+
+
+def _title(folder: Path) -> str:
     import yaml
 
+    file = folder / "dataset.yml"
+    if not file.is_file():
+        return "(RecBole's atomic files)"
     try:
         description = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):

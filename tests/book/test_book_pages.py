@@ -161,10 +161,12 @@ def test_the_example_of_an_own_dataset_loads(tmp_path):
     starts = {"dataset.yml": "name:", "ratings.csv": "user", "items.csv": "item_id,title", "text.csv": "item_id,text"}
     for name, first in starts.items():
         (tmp_path / name).write_text(next(block for block in blocks if block.startswith(first)))
+    with (tmp_path / "ratings.csv").open("a") as ratings:
+        ratings.writelines(f"user-{number},hub-2,3,1700000000\n" for number in range(8))
     (tmp_path / "images").mkdir()
     Image.new("RGB", (8, 8), "red").save(tmp_path / "images" / "lamp-1.png")
     dataset = load_dataset(tmp_path)
-    assert (dataset.n_users, dataset.n_items, set(dataset.modalities)) == (2, 3, {"text", "image"})
+    assert (dataset.n_users, dataset.n_items, set(dataset.modalities)) == (10, 3, {"text", "image"})
 
 
 def test_bibliography_lists_every_entry_once(html):
