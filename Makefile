@@ -19,7 +19,7 @@ setup: $(STAMP)
 # The stamp is newer than the lock and the project file only after an installation that ended well.
 $(STAMP): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
-	  echo "make: the locked environment needs Python 3.11; found: $$("$(PYTHON)" --version 2>&1 || echo none)." >&2; \
+	  echo "make: the locked environment needs Python 3.11; found: $$("$(PYTHON)" --version 2>/dev/null || echo none)." >&2; \
 	  echo "      Install it and run: make setup PYTHON=/path/to/python3.11 (or use environment.yml with conda)." >&2; \
 	  exit 1; }
 	@echo "Installing the locked environment into .venv (minutes the first time)"

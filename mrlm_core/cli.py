@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,8 @@ def _data_make(arguments: argparse.Namespace) -> int:
                                   _nearest(name, MAKEABLE)))
     make = _generate(arguments) if name.startswith("iot-shop") else _convert(arguments)
     out = arguments.out or workspace() / "data" / name
-    _clear(out, arguments.force)
-    make(out)
+    with _free_place(out, arguments.force):
+        make(out)
     print(f"{name}: made in {out}")
     return 0
 
@@ -145,17 +146,28 @@ def _refuse(arguments: argparse.Namespace, options: Sequence[str], kind: str) ->
             raise ConfigError(problem(f"--{option}", f"with {kind}", f"with {arguments.name}", "Leave it out."))
 
 
-def _clear(out: Path, force: bool) -> None:
-    """See that ``out`` is free; only a dataset folder is ever removed."""
+@contextmanager
+def _free_place(out: Path, force: bool) -> Iterator[None]:
+    """See that ``out`` is free; an old dataset there is set aside, and put back when the new one is not made."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        yield
         return
     if not force:
         raise ConfigError(problem(str(out), "a place that is free", "files", "Give --force to make it anew, or --out."))
     if not _is_dataset(out):
-        raise ConfigError(problem(str(out), "a dataset folder to replace", "no dataset.yml", "Choose another --out."))
+        raise ConfigError(problem(str(out), "a dataset folder to replace", "other files", "Choose another --out."))
     import shutil
+    import tempfile
 
-    shutil.rmtree(out)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
+        old = Path(place) / out.name
+        out.rename(old)
+        try:
+            yield
+        except BaseException:
+            shutil.rmtree(out, ignore_errors=True)
+            old.rename(out)
+            raise
 
 
 def _data_check(arguments: argparse.Namespace) -> int:

@@ -133,6 +133,21 @@ def test_a_dataset_that_is_there_is_replaced_only_by_force(workspace, made, caps
     assert not old.exists()
 
 
+def test_a_dataset_is_kept_when_the_new_one_cannot_be_made(workspace, made, monkeypatch):
+    import mrlm_core.datasets.iot_shop as iot_shop
+    from mrlm_core.errors import DatasetError
+
+    assert cli.main(["data", "make", "iot-shop"]) == 0
+
+    def broken(out, **options):
+        out.mkdir()
+        raise DatasetError("no")
+
+    monkeypatch.setattr(iot_shop, "make_iot_shop", broken)
+    assert cli.main(["data", "make", "iot-shop", "--force"]) == 2
+    assert [path.name for path in (workspace / "data").rglob("*")] == ["iot-shop", "dataset.yml"]
+
+
 def test_force_never_removes_a_folder_that_is_no_dataset(workspace, made, capsys):
     precious = workspace / "home" / "letter.txt"
     precious.parent.mkdir()
