@@ -105,9 +105,11 @@ def _check_chapter(chapter: Path, say: Callable[[str], None]) -> None:
                 problem(f"{chapter.parent.name}/{chapter.name}, cell {number}", "cells that ran", "a failed cell",
                         f"Run `mrlm study {chapter.parent.name}` again.")
             )
-    source = source_folder("notebooks") / chapter.name
     known = recorded(chapter).get("source")
-    if known is not None and source.exists() and known != source_hash(source):
+    if known is None:  # executed by hand
+        return
+    source = source_folder("notebooks") / chapter.name
+    if source.exists() and known != source_hash(source):
         say(f"{chapter.parent.name}/{chapter.name}: shown as executed from an older notebook; `mrlm study` renews it")
 
 
