@@ -36,10 +36,15 @@ def content_hash(*parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+# Their values reach a key as the resolved settings, their wording not at all.
+_NOT_HASHED = {"mrlm_core.config", "mrlm_core.errors", "mrlm_core.cache"}
+
+
 @cache
 def code_hash(*modules: str) -> str:
     """Hash of the syntax trees, without docstrings, of the named modules and all of ours that they import."""
-    trees = {name: ast.dump(_without_docstrings(tree)) for name, tree in _import_closure(modules)}
+    closure = [(name, tree) for name, tree in _import_closure(modules) if name not in _NOT_HASHED]
+    trees = {name: ast.dump(_without_docstrings(tree)) for name, tree in closure}
     return content_hash(trees)
 
 

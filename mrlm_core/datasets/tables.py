@@ -148,7 +148,12 @@ def _cast(path: Path, name: str, column: pa.ChunkedArray, wanted: pa.DataType) -
     is_id = pa.types.is_dictionary(wanted)
     if is_id and pa.types.is_floating(column.type):
         raise DatasetError(problem(f"{path}, {name}", "ids as text or whole numbers", str(column.type), "Convert it."))
-    return column.cast(pa.string()).dictionary_encode() if is_id else column.cast(wanted)
+    if not is_id:
+        return column.cast(wanted)
+    encoded = column.combine_chunks()
+    encoded = encoded if pa.types.is_dictionary(encoded.type) else encoded.dictionary_encode()
+    labels = encoded.dictionary.cast(pa.string())  # a few thousand labels, not millions of rows
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(encoded.indices, labels)])
 
 
 def _dialect(path: Path) -> pa_csv.ParseOptions:

@@ -64,7 +64,7 @@ def _numeric(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 def _categorical(column: pd.Series, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Codes and weights ``[n, K]``; K = 1 unless the values are lists divided by "|"."""
-    text = column.astype("string")
+    text = column.reset_index(drop=True).astype("string").replace("", pd.NA)
     values = text.str.split("|") if kind == "multi" else text.map(lambda value: [value], na_action="ignore")
     long = values.explode().dropna()
     codes, _ = pd.factorize(long, sort=True)
@@ -140,7 +140,8 @@ class XDeepFM(keras.Model):
         linear = hidden = ops.reshape(fields, (-1, fields.shape[1] * fields.shape[2]))
         for layer in self.deep[side]:
             hidden = layer(hidden)
-        return self.read_out[side](ops.concatenate([linear, compressed_interactions(fields, self.cin[side]), hidden], 1))
+        interactions = compressed_interactions(fields, self.cin[side])
+        return self.read_out[side](ops.concatenate([linear, interactions, hidden], axis=1))
 
 
 def compressed_interactions(fields: Tensor, layers: list[Any]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset
+
+Blocks = Mapping[str, np.ndarray]  # descriptor name -> vector
 
 
 @dataclass(frozen=True)
@@ -26,16 +28,15 @@ class Unreadable(Exception):
     """A media file that its decoder cannot read; the item is masked and the file named in the notes."""
 
 
-def describe_files(
-    dataset: Dataset, modality: str, describe: Callable[[bytes], np.ndarray]
-) -> tuple[dict[int, np.ndarray], tuple[str, ...]]:
-    """Apply ``describe`` to each media file, one in memory at a time; (item -> descriptor, notes on unreadable files).
+def encode_files(dataset: Dataset, modality: str, encoder: str, describe: Callable[[bytes], Blocks]) -> Features:
+    """Features from one file an item, a single file in memory at a time.
 
-    ``describe`` raises Unreadable for a file that no decoder can read.
+    ``describe`` turns a file into named blocks of descriptors, or raises Unreadable. Each block is centred and
+    weighs the same in the summed squared distance, whatever its units and length.
     """
     from tqdm import tqdm
 
-    found: dict[int, np.ndarray] = {}
+    found: dict[int, Blocks] = {}
     failed: list[str] = []
     total = int(dataset.described(modality).sum())
     for item, name, content in tqdm(dataset.media(modality), total=total, desc=modality, unit="file", disable=None):
@@ -43,30 +44,21 @@ def describe_files(
             found[item] = describe(content)
         except Unreadable as error:
             failed.append(f"{name} ({error})")
-    return found, _note(failed, "unreadable, masked")
+    if not found:
+        return spread(np.zeros((0, 1), np.float32), [], dataset.n_items, encoder, note(failed, "unreadable, masked"))
+    columns = {name: np.stack([blocks[name] for blocks in found.values()]) for name in next(iter(found.values()))}
+    rows = np.concatenate([_unit_spread(column) for column in columns.values()], axis=1)
+    return spread(rows, list(found), dataset.n_items, encoder, note(failed, "unreadable, masked"))
 
 
-def gather(
-    found: dict[int, np.ndarray], n_items: int, encoder: str, notes: tuple[str, ...] = (),
-    blocks: tuple[int, ...] | None = None,
+def spread(
+    rows: np.ndarray, items: list[int] | np.ndarray, n_items: int, encoder: str, notes: tuple[str, ...] = ()
 ) -> Features:
-    """Features of all ``n_items`` from one vector a described item.
-
-    Columns are standardised over the described items; with ``blocks`` (column counts, in order) each block of columns
-    then weighs the same in a distance, however many columns it has.
-    """
-    mask = np.zeros(n_items, bool)
-    mask[list(found)] = True
-    width = len(next(iter(found.values()))) if found else 1
-    values = np.zeros((n_items, width), np.float32)
-    if found:
-        values[list(found)] = standardise(np.stack(list(found.values())))
-        start = 0
-        for size in blocks or ():
-            values[:, start : start + size] /= np.sqrt(size)
-            start += size
-    missing = n_items - int(mask.sum())
-    return Features(values, mask, encoder, (*notes, f"{missing} of {n_items} items without a vector"))
+    """Features of all items from the ``rows`` ``[n, d]`` of the described ``items``."""
+    values, mask = np.zeros((n_items, rows.shape[1]), np.float32), np.zeros(n_items, bool)
+    index = np.asarray(items, dtype=np.int64)
+    values[index], mask[index] = rows, True
+    return Features(values, mask, encoder, (*notes, f"{n_items - len(index)} of {n_items} items without a vector"))
 
 
 def standardise(columns: np.ndarray) -> np.ndarray:
@@ -79,8 +71,16 @@ def standardise(columns: np.ndarray) -> np.ndarray:
     return np.where(constant, 0, centred / np.where(constant, 1, deviation)).astype(np.float32)
 
 
-def _note(names: list[str], what: str, shown: int = 5) -> tuple[str, ...]:
+def note(names: list[str], what: str, shown: int = 5) -> tuple[str, ...]:
+    """One note that counts ``names`` and gives the first of them; none when there are none."""
     if not names:
         return ()
     listed = ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
     return (f"{len(names)} {what}: {listed}",)
+
+
+def _unit_spread(columns: np.ndarray) -> np.ndarray:
+    """``columns`` centred, their variances summing to 1 (to 0 when all rows are equal)."""
+    centred = columns.astype(np.float64) - columns.mean(axis=0, dtype=np.float64)
+    total = np.sqrt((centred**2).sum() / len(centred))
+    return (centred / total if total > 1e-9 else np.zeros_like(centred)).astype(np.float32)

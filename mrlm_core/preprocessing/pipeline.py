@@ -1,0 +1,133 @@
+"""What MRLM reads besides the ratings, made once and kept as artefacts: initial vectors, features, cluster ids."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from mrlm_core.cache import artefact
+from mrlm_core.config import PreprocessingConfig
+from mrlm_core.datasets.contract import Dataset
+from mrlm_core.datasets.splits import Interactions
+from mrlm_core.errors import ConfigError, DatasetError, problem
+from mrlm_core.preprocessing import clustering, features, initial_features
+from mrlm_core.preprocessing.vectors import Features
+
+CONTENT_SEED = 0  # features and clusters depend on the content alone, so every split and seed shares them
+CLUSTER_ASSIGNMENTS = ("own", "permuted", "random")
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """Where a result came from, for the run record: its key, what made it, what was left out."""
+
+    key: str
+    encoder: str
+    notes: tuple[str, ...]
+
+
+def initial_vectors(
+    dataset: Dataset, interactions: Interactions, split_key: str, embedding_dim: int, config: PreprocessingConfig,
+    seed: int,
+) -> tuple[tuple[np.ndarray, np.ndarray], Artefact]:
+    """(users ``[U, d_0]``, items ``[V, d_0]``) learned from the training split alone, and where they came from."""
+    if config.initial != "xdeepfm":
+        raise ConfigError(problem("preprocessing.initial", "'xdeepfm'", repr(config.initial), "Correct its name."))
+    settings = {name: value for name, value in asdict(config).items() if name in _INITIAL_SETTINGS}
+    inputs = {"data": dataset.data_hash, "split": split_key, "dim": embedding_dim, "seed": seed, **settings}
+    arrays, key = artefact(
+        "initial_vectors", inputs, initial_features.__name__,
+        lambda: initial_features.train_xdeepfm(dataset, interactions, embedding_dim, config, seed),
+    )
+    note = f"validation Recall@20 by cosine {arrays['history'].max():.4f}, {len(arrays['history'])} epochs"
+    return (arrays["users"], arrays["items"]), Artefact(key, "xdeepfm", (note,))
+
+
+def modality_features(
+    dataset: Dataset, modality: str, config: PreprocessingConfig
+) -> tuple[Features, Artefact]:
+    """The auxiliary feature vectors of one modality (§3.1(1)(b), first step)."""
+    settings = {name: getattr(config, name) for name in _ENCODER_SETTINGS}
+    inputs = {"data": dataset.data_hash, "modality": modality, "seed": CONTENT_SEED, **settings}
+
+    def compute() -> dict[str, np.ndarray]:
+        made = features.encode(dataset, modality, config, CONTENT_SEED)
+        return {"values": made.values, "mask": made.mask, "encoder": np.array(made.encoder),
+                "notes": np.array(made.notes, dtype=str)}
+
+    arrays, key = artefact("features", inputs, features.__name__, compute)
+    notes = tuple(str(note) for note in arrays["notes"])
+    made = Features(arrays["values"], arrays["mask"], str(arrays["encoder"]), notes)
+    return made, Artefact(key, made.encoder, notes)
+
+
+def modality_clusters(
+    dataset: Dataset, modality: str, config: PreprocessingConfig
+) -> tuple[np.ndarray, Artefact]:
+    """Cluster ids ``[V]`` of one modality, -1 where an item lacks it (§3.1(1)(b), second step).
+
+    Raises ConfigError when the config gives this modality no cluster count.
+    """
+    if modality not in config.cluster_counts:
+        raise ConfigError(
+            problem("preprocessing.cluster_counts", f"a count for modality {modality!r}",
+                    f"counts for {sorted(config.cluster_counts)}", "Add it with that setting.")
+        )
+    made, source = modality_features(dataset, modality, config)
+    count = config.cluster_counts[modality]
+    inputs = {"features": source.key, "n_clusters": count, "method": config.clustering, "seed": CONTENT_SEED}
+    arrays, key = artefact(
+        "clusters", inputs, clustering.__name__,
+        lambda: {"clusters": clustering.cluster_items(made, count, method=config.clustering, seed=CONTENT_SEED)},
+    )
+    return arrays["clusters"], Artefact(key, f"{source.encoder} + {config.clustering} kernel k-means", source.notes)
+
+
+def assign(clusters: dict[str, np.ndarray], assignment: str, seed: int) -> dict[str, np.ndarray]:
+    """The clusters as they are (``own``), or a null control of claim C16.
+
+    ``permuted`` gives every item another item's ids, all modalities together; ``random`` draws each id anew. Both
+    leave undescribed items undescribed and keep (in expectation) the cluster sizes.
+    """
+    if assignment not in CLUSTER_ASSIGNMENTS:
+        raise ConfigError(problem("clusters", f"one of {CLUSTER_ASSIGNMENTS}", repr(assignment), "Correct its name."))
+    if assignment == "own":
+        return clusters
+    rng = np.random.default_rng(seed)
+    if assignment == "permuted":
+        return _permuted(clusters, rng)
+    return {name: np.where(ids >= 0, rng.choice(ids[ids >= 0], len(ids)), -1).astype(ids.dtype)
+            for name, ids in clusters.items()}
+
+
+def chosen_modalities(dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """``wanted`` in the dataset's order, or all it has; raises DatasetError for one it lacks."""
+    if wanted is None:
+        return tuple(dataset.modalities)
+    missing = [name for name in wanted if name not in dataset.modalities]
+    if missing:
+        raise DatasetError(
+            problem(f"dataset {dataset.name}", f"the modalities {list(wanted)}", f"no {missing}",
+                    f"It has {list(dataset.modalities)}; choose among them.")
+        )
+    return tuple(name for name in dataset.modalities if name in wanted)
+
+
+def _permuted(clusters: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """One shuffle a modality among the items that have it; items that share a set of modalities move together."""
+    names = list(clusters)
+    described = np.stack([clusters[name] >= 0 for name in names], axis=1)
+    pattern = described @ (1 << np.arange(len(names)))
+    moved = {name: ids.copy() for name, ids in clusters.items()}
+    for value in np.unique(pattern):
+        rows = np.flatnonzero(pattern == value)
+        source = rng.permutation(rows)
+        for name in names:
+            moved[name][rows] = clusters[name][source]
+    return moved
+
+
+_INITIAL_SETTINGS = ("field_dim", "cin_layers", "dnn_layers", "initial_negatives", "initial_epochs",
+                     "initial_patience", "initial_batch_size", "initial_learning_rate", "initial_l2")
+_ENCODER_SETTINGS = ("text_dim", "knowledge_dim", "knowledge_epochs", "video_frames")

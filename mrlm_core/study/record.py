@@ -1,0 +1,136 @@
+"""Run records: one folder a run, record.json and per_user.parquet, written atomically, read into tables."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mrlm_core.cache import atomic, write_text
+from mrlm_core.config import workspace
+
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What one run was and gave. ``data`` is record.json; ``per_user`` the test metrics by user (None if failed)."""
+
+    folder: Path
+    data: dict[str, Any]
+    per_user: pd.DataFrame | None
+
+    @property
+    def failed(self) -> bool:
+        return self.data["status"] != "done"
+
+    @property
+    def model(self) -> str:
+        return str(self.data["spec"]["model"])
+
+    @property
+    def test(self) -> dict[str, float]:
+        """Unrounded mean test metrics, empty for a failed run."""
+        return dict(self.data["test"])
+
+    @property
+    def validation(self) -> dict[str, float]:
+        """Unrounded mean validation metrics, empty for a failed run."""
+        return dict(self.data["validation"])
+
+
+def save_record(folder: Path, data: dict[str, Any], per_user: pd.DataFrame | None) -> RunRecord:
+    """Write the record; record.json comes last, so that a record which exists is whole."""
+    if per_user is not None:
+        with atomic(folder / "per_user.parquet") as temporary:
+            per_user.reset_index().to_parquet(temporary, index=False)
+    write_text(folder / "record.json", json.dumps(data, indent=1, sort_keys=True))
+    return RunRecord(folder, data, per_user)
+
+
+def load_record(folder: Path) -> RunRecord | None:
+    """The record in ``folder``, or None where there is none yet."""
+    if not (folder / "record.json").exists():
+        return None
+    data = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    table = folder / "per_user.parquet"
+    return RunRecord(folder, data, pd.read_parquet(table).set_index("user") if table.exists() else None)
+
+
+def load_records(folder: Path) -> list[RunRecord]:
+    """Every record below ``folder``, sorted by model, split, seed and name."""
+    found = (load_record(path.parent) for path in sorted(folder.glob("*/record.json")))
+    order = ("model", "split_seed", "seed")
+    records = [record for record in found if record is not None]
+    return sorted(records, key=lambda r: (*(str(r.data["spec"][name]) for name in order), r.folder.name))
+
+
+def environment() -> dict[str, Any]:
+    """Commit, package versions and device: what else a result may depend on."""
+    return {
+        "commit": _commit(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "device": _device(),
+    }
+
+
+class Stages:
+    """Seconds and peak memory (MiB, of the whole process) of each stage of a run."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, float]] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        _reset_peak()
+        started = time.perf_counter()
+        yield
+        self.rows[name] = {"seconds": time.perf_counter() - started, "peak_mib": peak_mib()}
+
+
+def peak_mib() -> float:
+    """Peak resident memory of this process in MiB, since the last stage began where Linux lets us reset it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes / (1024 * 1024 if platform.system() == "Darwin" else 1024)
+
+
+def _reset_peak() -> None:
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")  # the kernel's "reset the peak resident set size"
+
+
+def _commit() -> str:
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=workspace(), capture_output=True, text=True,
+        check=False,
+    )
+    return asked.stdout.strip() or "not a git checkout"
+
+
+def _device() -> str:
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+    return ", ".join(names) or f"CPU, {platform.machine()}, {_cores()} cores"
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,160 @@
+"""``run_or_load``: the only way to get a record. It runs what has no record yet and keeps what it measured."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from mrlm_core.baselines import registry
+from mrlm_core.cache import code_hash, content_hash
+from mrlm_core.config import settings_of, workspace
+from mrlm_core.datasets import Dataset, load_dataset
+from mrlm_core.datasets.splits import Interactions, Split, interactions, random_split
+from mrlm_core.errors import ConfigError, UserError, problem
+from mrlm_core.evaluation.metrics import evaluate
+from mrlm_core.preprocessing import pipeline
+from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
+from mrlm_core.study.spec import RunSpec, dataset_folder
+
+# What every run's numbers depend on besides its model; models that read more add the pipeline.
+PROTOCOL_MODULES = ("mrlm_core.evaluation.metrics", "mrlm_core.datasets.splits", "mrlm_core.datasets.contract")
+
+
+def run_or_load(spec: RunSpec) -> RunRecord:
+    """The record of ``spec``: from runs/ when this spec, data and code have one, else by running it now.
+
+    A UserError (a name or value that does not exist) is raised; any other failure becomes a failed record.
+    """
+    dataset = _dataset(str(dataset_folder(spec.dataset)))
+    key = run_key(spec, dataset)
+    folder = workspace() / "runs" / dataset.name / key
+    found = load_record(folder)
+    if found is not None and not found.failed:
+        return found
+    data: dict[str, Any] = {
+        "spec": _plain(spec.resolved()), "spec_hash": key, "data_hash": dataset.data_hash,
+        "code_hash": code_hash(*_modules(spec)), **environment(),
+        "selected_on": f"validation recall@{spec.config.protocol.selection_cutoff}",
+    }
+    stages = Stages()
+    try:
+        result, per_user = _run(spec, dataset, stages, folder / "checkpoint")
+    except UserError:
+        raise
+    except Exception as error:  # recorded, shown as failed in every table
+        failure = {"status": "failed", "error": f"{type(error).__name__}: {error}", "validation": {}, "test": {}}
+        return save_record(folder, {**data, **failure, "stages": stages.rows}, None)
+    record = save_record(folder, {**data, **result, "status": "done", "stages": stages.rows}, per_user)
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    return record
+
+
+def run_many(specs: Sequence[RunSpec], scheduler: str | None = None) -> list[RunRecord]:
+    """The records of ``specs``, in order, in this process. Raises ConfigError for a ``scheduler``: none exists yet."""
+    if scheduler is not None:
+        raise ConfigError(
+            problem("scheduler", "None (run in this process)", repr(scheduler), "Leave it out; clusters come later.")
+        )
+    return [run_or_load(spec) for spec in tqdm(specs, desc="runs", unit="run", disable=None)]
+
+
+def run_key(spec: RunSpec, dataset: Dataset) -> str:
+    """Names the record: hash of the spec, the settings that this model reads, the data, and the code that computes."""
+    resolved = spec.resolved()
+    if registry.row(spec.model).family != "mrlm":  # a baseline reads the protocol alone, whatever the preset
+        resolved["settings"] = {k: v for k, v in settings_of(spec.config).items() if k.startswith("protocol.")}
+        resolved.pop("preset")
+    resolved["dataset"] = dataset.name
+    return content_hash(resolved, dataset.data_hash, code_hash(*_modules(spec)))
+
+
+def split_of(spec: RunSpec, dataset: Dataset) -> tuple[Split, Interactions]:
+    """The split that ``spec`` draws from ``dataset`` and its matrices."""
+    protocol = spec.config.protocol
+    ratings = dataset.ratings
+    split = random_split(len(ratings), protocol.train_ratio, protocol.validation_ratio, spec.split_seed)
+    threshold = dataset.positive_threshold
+    return split, interactions(ratings, dataset.n_users, dataset.n_items, threshold, split, spec.split_seed)
+
+
+def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the model's ``fit`` takes besides the interactions, and where each came from (for the record)."""
+    config, wanted = spec.config, registry.row(spec.model).inputs
+    inputs: dict[str, Any] = {}
+    sources: dict[str, Any] = {}
+    if "initial_vectors" in wanted:
+        split_key = content_hash(split.train.indices, split.train.indptr, split.validation.indices)
+        inputs["initial_vectors"], sources["initial_vectors"] = pipeline.initial_vectors(
+            dataset, split, split_key, config.model.embedding_dim, config.preprocessing, spec.seed
+        )
+    if "clusters" in wanted:
+        own = {}
+        for name in pipeline.chosen_modalities(dataset, spec.modalities):
+            own[name], sources[name] = pipeline.modality_clusters(dataset, name, config.preprocessing)
+        inputs["clusters"] = pipeline.assign(own, spec.clusters, spec.seed)
+    return inputs, {name: vars(source) for name, source in sources.items()}
+
+
+def fitted(spec: RunSpec, dataset: Dataset, stages: Stages, checkpoint: Path | None) -> tuple[Any, Interactions, dict]:
+    """The trained model of ``spec``, its interactions, and the sources of its inputs."""
+    row = registry.row(spec.model)
+    mrlm = row.family == "mrlm"
+    own = {"preset_name": spec.preset, **spec.settings} if mrlm else {}
+    model = registry.build(spec.model, {**spec.hyperparameters, **own})
+    with stages.stage("split"):
+        _, parts = split_of(spec, dataset)
+    with stages.stage("preprocessing"):
+        inputs, sources = inputs_of(spec, dataset, parts)
+    if "checkpoint" in row.inputs:
+        inputs["checkpoint"] = checkpoint
+    with stages.stage("training"):
+        model.fit(parts, spec.seed, **inputs)
+    return model, parts, sources
+
+
+def _run(spec: RunSpec, dataset: Dataset, stages: Stages, checkpoint: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    model, parts, sources = fitted(spec, dataset, stages, checkpoint)
+    cutoffs = spec.config.protocol.cutoffs
+    with stages.stage("evaluation"):
+        tables = {part: evaluate(model, parts, part, cutoffs) for part in ("validation", "test")}
+    history = getattr(model, "history", None)
+    result: dict[str, Any] = {part: _means(table) for part, table in tables.items()}
+    result["users"] = {
+        part: {"evaluated": len(table), "skipped": table.attrs["skipped"]} for part, table in tables.items()
+    }
+    result["inputs"] = _plain(sources)
+    result["report"] = _plain(getattr(model, "report", {}))
+    result["epochs"] = None if history is None else {"run": history.epochs, "best": history.best_epoch}
+    result["history"] = [] if history is None else _plain(history.rows)
+    return result, tables["test"]
+
+
+def _means(table: pd.DataFrame) -> dict[str, float]:
+    return {str(name): float(value) for name, value in table.mean().items()}
+
+
+def _modules(spec: RunSpec) -> tuple[str, ...]:
+    row = registry.row(spec.model)
+    reads_more = set(row.inputs) - {"interactions", "checkpoint"}
+    return (row.module, *PROTOCOL_MODULES, *(["mrlm_core.preprocessing.pipeline"] if reads_more else []))
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with NumPy scalars, tuples and mappings as JSON knows them."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+@lru_cache(maxsize=4)
+def _dataset(folder: str) -> Dataset:
+    return load_dataset(folder)

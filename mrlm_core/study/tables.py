@@ -1,0 +1,117 @@
+"""Tables made from run records and from the paper's numbers; nothing here computes a metric."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mrlm_core.config import workspace
+from mrlm_core.evaluation.significance import Interval, difference_interval, mean_interval
+from mrlm_core.study.record import RunRecord
+
+PAPER_DATASETS = {"ML20M": "MovieLens-20M", "BX": "BookCrossing"}
+
+
+def by_model(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    """The records of each model, in the order in which models first appear."""
+    grouped: dict[str, list[RunRecord]] = {}
+    for record in records:
+        grouped.setdefault(record.model, []).append(record)
+    return grouped
+
+
+def intervals(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
+    """One row a (model, metric): mean and bootstrap interval over runs and users, number of runs, failed runs."""
+    rows: list[dict[str, Any]] = []
+    for model, group in by_model(records).items():
+        done = [record for record in group if not record.failed]
+        for metric in metrics:
+            interval = _interval(done, metric)
+            rows.append({"model": model, "metric": metric, **vars(interval), "runs": len(done),
+                         "failed": len(group) - len(done)})
+    return pd.DataFrame(rows)
+
+
+def compact(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
+    """Models x metrics as text "mean [low, high]", best mean first column order kept; failed runs say so."""
+    table = intervals(records, metrics)
+    table["text"] = [_cell(row) for _, row in table.iterrows()]
+    wide = table.pivot(index="model", columns="metric", values="text")
+    return wide.loc[list(by_model(records)), list(metrics)].rename_axis(index="Model", columns=None)
+
+
+def differences(records: Sequence[RunRecord], metric: str, reference: str) -> pd.DataFrame:
+    """Each model's paired difference to ``reference`` on ``metric``, matched by split, seed and user."""
+    grouped = by_model(records)
+    rows = []
+    for model, group in grouped.items():
+        pairs = _paired(group, grouped.get(reference, []), metric) if model != reference else []
+        if pairs:
+            interval = difference_interval([a for a, _ in pairs], [b for _, b in pairs])
+            rows.append({"Model": model, f"{metric} minus {reference}": interval.mean, "low": interval.low,
+                         "high": interval.high, "runs": len(pairs)})
+    return pd.DataFrame(rows).set_index("Model") if rows else pd.DataFrame()
+
+
+def paper_numbers(table: str) -> Mapping[str, Any]:
+    """One table of data/paper/tables.json, for example ``table3_recall``."""
+    return _paper()[table]
+
+
+def paper_table(table: str) -> pd.DataFrame:
+    """Table 3 or 4 of the paper as numbers: rows models, columns (dataset, N)."""
+    rows = {
+        model: {(PAPER_DATASETS[name], int(n)): value for name, cells in datasets.items() for n, value in cells.items()}
+        for model, datasets in paper_numbers(table).items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
+
+
+def costs(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Median seconds of each stage and the highest memory (MiB), a row a model."""
+    rows = {}
+    for model, group in by_model([record for record in records if not record.failed]).items():
+        stages = [record.data["stages"] for record in group]
+        rows[model] = {f"{name} (s)": float(np.median([s[name]["seconds"] for s in stages])) for name in stages[0]}
+        rows[model]["peak memory (MiB)"] = max(stage["peak_mib"] for s in stages for stage in s.values())
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
+
+
+def _interval(records: Sequence[RunRecord], metric: str) -> Interval:
+    runs = [record.per_user[metric].to_numpy() for record in records if record.per_user is not None]
+    return mean_interval(runs) if runs else Interval(np.nan, np.nan, np.nan)
+
+
+def _paired(a: Sequence[RunRecord], b: Sequence[RunRecord], metric: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Per-user values of the runs of a and b that share split and seed, aligned by user."""
+    other = {_draw(record): record.per_user for record in b}
+    pairs = []
+    for record in a:
+        theirs = other.get(_draw(record))
+        if record.per_user is not None and theirs is not None:
+            both = record.per_user[[metric]].join(theirs[[metric]], rsuffix="_b", how="inner")
+            pairs.append((both[metric].to_numpy(), both[f"{metric}_b"].to_numpy()))
+    return pairs
+
+
+def _draw(record: RunRecord) -> tuple[int, int]:
+    return record.data["spec"]["split_seed"], record.data["spec"]["seed"]
+
+
+def _cell(row: pd.Series) -> str:
+    if row["runs"] == 0:
+        return "failed"
+    text = f"{row['mean']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
+    return f"{text} ({row['failed']} failed)" if row["failed"] else text
+
+
+@lru_cache
+def _paper() -> dict[str, Any]:
+    path = Path(workspace()) / "data" / "paper" / "tables.json"
+    return json.loads(path.read_text(encoding="utf-8"))
