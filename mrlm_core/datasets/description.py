@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "modalities": {},
     "notes": [],  # what a converter left out or masked; shown in the report
     "generated": {},  # how a generated dataset was made; free in form
+    "planted": {},  # the true effects of a generated dataset; free in form, no model reads it
 }
 REQUIRED = ("name", "positive_threshold", "rating_scale")
 MODALITY_KEYS = ("kind", "path", "entities", "notes")
