@@ -37,7 +37,7 @@ def build_book(
     executed = executed or workspace() / "book" / "executed"
     build = (out or workspace()).resolve() / "_build"
     chapters = executed_chapters(executed)
-    pages = source_folder("book")
+    pages = source_folder("book", "_toc.yml")
     for chapter in (chapter for of_dataset in chapters.values() for chapter in of_dataset):
         _check_chapter(chapter, say)
     stage(pages, chapters, build / "stage")
@@ -108,7 +108,7 @@ def _check_chapter(chapter: Path, say: Callable[[str], None]) -> None:
     known = recorded(chapter).get("source")
     if known is None:  # executed by hand
         return
-    source = source_folder("notebooks") / chapter.name
+    source = source_folder("notebooks", "*.ipynb") / chapter.name
     if source.exists() and known != source_hash(source):
         say(f"{chapter.parent.name}/{chapter.name}: shown as executed from an older notebook; `mrlm study` renews it")
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import mrlm_core
 from mrlm_core.cache import code_hash, content_hash, write_text
@@ -20,6 +20,7 @@ from mrlm_core.errors import ConfigError, problem
 
 # What runs and renders chapters cannot change what is in them, so it is left out of their keys.
 _OUTSIDE_CHAPTERS = {"mrlm_core.cli", "mrlm_core.study.notebooks", "mrlm_core.study.book"}
+_CHAPTERS = "[0-9][0-9]_*.ipynb"
 _SECONDS_BETWEEN_LINES = 20.0  # of the plain display, when the output is not a terminal
 
 Say = Callable[[str], None]
@@ -42,6 +43,10 @@ class Chapter:
     @property
     def name(self) -> str:
         return self.source.stem
+
+    @property
+    def log(self) -> Path:
+        return self.partial.with_suffix(".log")
 
 
 def run_notebooks(
@@ -78,7 +83,7 @@ def plan(dataset: str, data_hash: str, parameters: Mapping[str, Any], only: Sequ
     given = {"dataset": dataset, **parameters}
     _check_names(given, set().union(*accepted.values()))
     code = study_code_hash()
-    paper = content_hash(*(path.read_bytes() for path in sorted(source_folder("data/paper").iterdir())))
+    paper = content_hash(*(path.read_bytes() for path in sorted(source_folder("data/paper", "*.json").iterdir())))
     chapters = []
     for source in sources:
         own = {name: value for name, value in given.items() if name in accepted[source]}
@@ -94,25 +99,23 @@ def plan(dataset: str, data_hash: str, parameters: Mapping[str, Any], only: Sequ
     return chapters
 
 
-def source_folder(name: str) -> Path:
-    """The folder ``name`` of the workspace, or else of the checkout that this package is in."""
+def source_folder(name: str, holding: str) -> Path:
+    """The folder ``name`` with files like ``holding``, of the workspace or else of the checkout of this package.
+
+    Raises ConfigError when neither has one.
+    """
     for root in (workspace(), Path(mrlm_core.__file__).resolve().parent.parent):
-        if (root / name).is_dir():
+        if any((root / name).glob(holding)):
             return root / name
     raise ConfigError(
-        problem(f"folder {name}/", "in the workspace or the checkout", "neither",
+        problem(f"folder {name}/ with {holding}", "in the workspace or the checkout", "neither",
                 "Run inside a checkout of the study, or set MRLM_WORKSPACE to one.")
     )
 
 
 def chapter_sources() -> list[Path]:
     """The chapters, NN_name.ipynb, in order; raises ConfigError when there is none."""
-    found = sorted(source_folder("notebooks").glob("[0-9][0-9]_*.ipynb"))
-    if not found:
-        raise ConfigError(
-            problem("notebooks/", "chapters named like 01_data.ipynb", "none", "Restore them from the repository.")
-        )
-    return found
+    return sorted(source_folder("notebooks", _CHAPTERS).glob(_CHAPTERS))
 
 
 def source_hash(source: Path) -> str:
@@ -184,24 +187,39 @@ def _execute(chapter: Chapter, dataset: str, label: str, say: Say) -> None:
 
     chapter.partial.parent.mkdir(parents=True, exist_ok=True)
     _prepare_kernel()
-    try:
-        notebook = papermill.execute_notebook(
-            chapter.source,
-            chapter.partial,
-            parameters=dict(chapter.parameters),
-            kernel_name="python3",
-            language="python",
-            cwd=workspace(),
-            progress_bar={"desc": label, "leave": False} if sys.stderr.isatty() else False,
-            **({} if sys.stderr.isatty() else {"on_cell_start": _line_reporter(label, say)}),
-        )
-    except papermill.PapermillExecutionError as error:
-        raise NotebookError(_failure(chapter, error)) from error
-    except RuntimeError as error:  # nbclient: the kernel died or did not start
-        raise NotebookError(f"{chapter.name}: {error}. Kept as far as it came: {_shown(chapter.partial)}") from error
+    terminal = sys.stderr.isatty()
+    with chapter.log.open("w") as log:
+        try:
+            notebook = papermill.execute_notebook(
+                chapter.source,
+                chapter.partial,
+                parameters=dict(chapter.parameters),
+                kernel_name="python3",
+                language="python",
+                cwd=workspace(),
+                kernel_manager_class=_kernel_manager(log),
+                progress_bar={"desc": label, "leave": False} if terminal else False,
+                **({} if terminal else {"on_cell_start": _line_reporter(label, say)}),
+            )
+        except papermill.PapermillExecutionError as error:
+            raise NotebookError(_failure(chapter, error)) from error
+        except RuntimeError as error:  # nbclient: the kernel died or did not start
+            raise NotebookError(f"{chapter.name}: {error}. What it said last: {_shown(chapter.log)}") from error
     _tidy(notebook, {"key": chapter.key, "dataset": dataset, "source": source_hash(chapter.source)})
     write_text(chapter.executed, json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     chapter.partial.unlink()
+    chapter.log.unlink()
+
+
+def _kernel_manager(log: IO[str]) -> type:
+    """A kernel manager whose kernels write to ``log`` what compiled libraries say past the notebook."""
+    from jupyter_client.manager import AsyncKernelManager
+
+    class LoggingKernelManager(AsyncKernelManager):
+        async def start_kernel(self, **options: Any) -> None:
+            await super().start_kernel(**options, stdout=log, stderr=log)
+
+    return LoggingKernelManager
 
 
 def _prepare_kernel() -> None:

@@ -35,8 +35,12 @@ class RunRecord:
         return self.data["status"] != "done"
 
     @property
-    def model(self) -> str:
-        return str(self.data["spec"]["model"])
+    def label(self) -> str:
+        """The model's name as tables print it, with what sets this run apart: its modalities, a null control."""
+        spec = self.data["spec"]
+        kept = "" if spec["modalities"] is None else f" [{' + '.join(spec['modalities']) or 'no modality'}]"
+        control = "" if spec["clusters"] == "own" else f", {spec['clusters']} clusters"
+        return f"{spec['model']}{kept}{control}"
 
     @property
     def test(self) -> dict[str, float]:

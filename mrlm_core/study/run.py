@@ -68,7 +68,7 @@ def run_many(specs: Sequence[RunSpec], scheduler: str | None = None) -> list[Run
 def run_key(spec: RunSpec, dataset: Dataset) -> str:
     """Names the record: hash of the spec, the settings that this model reads, the data, and the code that computes."""
     resolved = spec.resolved()
-    if registry.row(spec.model).family != "mrlm":  # a baseline reads the protocol alone, whatever the preset
+    if not _reads_pipeline(spec):  # then only the protocol matters, whatever the preset
         resolved["settings"] = {k: v for k, v in settings_of(spec.config).items() if k.startswith("protocol.")}
         resolved.pop("preset")
     resolved["dataset"] = dataset.name
@@ -141,9 +141,12 @@ def _means(table: pd.DataFrame) -> dict[str, float]:
 
 
 def _modules(spec: RunSpec) -> tuple[str, ...]:
-    row = registry.row(spec.model)
-    reads_more = set(row.inputs) - {"interactions", "checkpoint"}
-    return (row.module, *PROTOCOL_MODULES, *(["mrlm_core.preprocessing.pipeline"] if reads_more else []))
+    own = registry.row(spec.model).module
+    return (own, *PROTOCOL_MODULES, *(["mrlm_core.preprocessing.pipeline"] if _reads_pipeline(spec) else []))
+
+
+def _reads_pipeline(spec: RunSpec) -> bool:
+    return bool(set(registry.row(spec.model).inputs) - {"interactions", "checkpoint"})
 
 
 def _plain(value: Any) -> Any:

@@ -18,18 +18,18 @@ from mrlm_core.study.record import RunRecord
 PAPER_DATASETS = {"ML20M": "MovieLens-20M", "BX": "BookCrossing"}
 
 
-def by_model(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
-    """The records of each model, in the order in which models first appear."""
+def by_label(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    """The records of each model or variant, in the order in which they first appear."""
     grouped: dict[str, list[RunRecord]] = {}
     for record in records:
-        grouped.setdefault(record.model, []).append(record)
+        grouped.setdefault(record.label, []).append(record)
     return grouped
 
 
 def intervals(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
     """One row a (model, metric): mean and bootstrap interval over runs and users, number of runs, failed runs."""
     rows: list[dict[str, Any]] = []
-    for model, group in by_model(records).items():
+    for model, group in by_label(records).items():
         done = [record for record in group if not record.failed]
         for metric in metrics:
             interval = _interval(done, metric)
@@ -39,16 +39,16 @@ def intervals(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFr
 
 
 def compact(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
-    """Models x metrics as text "mean [low, high]", best mean first column order kept; failed runs say so."""
+    """Models x metrics as text "mean [low, high]"; failed runs say so."""
     table = intervals(records, metrics)
     table["text"] = [_cell(row) for _, row in table.iterrows()]
     wide = table.pivot(index="model", columns="metric", values="text")
-    return wide.loc[list(by_model(records)), list(metrics)].rename_axis(index="Model", columns=None)
+    return wide.loc[list(by_label(records)), list(metrics)].rename_axis(index="Model", columns=None)
 
 
 def differences(records: Sequence[RunRecord], metric: str, reference: str) -> pd.DataFrame:
     """Each model's paired difference to ``reference`` on ``metric``, matched by split, seed and user."""
-    grouped = by_model(records)
+    grouped = by_label(records)
     rows = []
     for model, group in grouped.items():
         pairs = _paired(group, grouped.get(reference, []), metric) if model != reference else []
@@ -76,7 +76,7 @@ def paper_table(table: str) -> pd.DataFrame:
 def costs(records: Sequence[RunRecord]) -> pd.DataFrame:
     """Median seconds of each stage and the highest memory (MiB), a row a model."""
     rows = {}
-    for model, group in by_model([record for record in records if not record.failed]).items():
+    for model, group in by_label([record for record in records if not record.failed]).items():
         stages = [record.data["stages"] for record in group]
         rows[model] = {f"{name} (s)": float(np.median([s[name]["seconds"] for s in stages])) for name in stages[0]}
         rows[model]["peak memory (MiB)"] = max(stage["peak_mib"] for s in stages for stage in s.values())

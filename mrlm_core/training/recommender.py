@@ -21,28 +21,27 @@ from mrlm_core.training.triplets import TripletSampler
 
 
 class MRLMRecommender:
-    """MRLM (§3), or U-GFRL with ``gfrl_only`` (§4.3): one network, one preference score.
+    """MRLM (§3), or, fitted without clusters, U-GFRL (§4.3): one network, one preference score.
 
     ``settings`` are dotted settings of the config on top of ``preset``. After ``fit``: ``network``, ``history``,
     ``preference`` (what validation chose), ``report`` (facts for the run record).
     """
 
-    def __init__(self, preset_name: str = "laptop", gfrl_only: bool = False, **settings: Any) -> None:
+    def __init__(self, preset_name: str = "laptop", **settings: Any) -> None:
         self.config = preset(preset_name, settings)
-        self.gfrl_only = gfrl_only
 
     def fit(
         self,
         interactions: Interactions,
         seed: int,
         initial_vectors: tuple[np.ndarray, np.ndarray],
-        clusters: Mapping[str, np.ndarray],
+        clusters: Mapping[str, np.ndarray] | None = None,
         checkpoint: Path | None = None,
     ) -> None:
         """Train on ``interactions``; ``initial_vectors`` are ([U, d_0], [V, d_0]), ``clusters`` ids [V] by modality."""
         training = self.config.training
         seed_everything(seed)
-        self.network = MRLM(self.config.model, *initial_vectors, None if self.gfrl_only else clusters)
+        self.network = MRLM(self.config.model, *initial_vectors, clusters)
         optimizer = keras.optimizers.Adam(training.learning_rate)
         self.network.compile(optimizer=optimizer, steps_per_execution=STEPS_PER_CALL)
         sampler = TripletSampler(interactions, training.negatives, training.triplets_per_positive)
@@ -54,7 +53,7 @@ class MRLMRecommender:
             max_epochs=training.max_epochs,
             patience=training.patience,
             seed=seed,
-            name="U-GFRL" if self.gfrl_only else "MRLM",
+            name="MRLM" if clusters else "U-GFRL",
             checkpoint=checkpoint,
         )
         self.representations = self.network.represent()
@@ -86,19 +85,17 @@ class MRLMRecommender:
         latest = interactions.latest(max(self.config.preference.latest_counts))
         scored = [
             (validation_recall(*fold(vectors, latest, candidate), interactions, cutoff), candidate)
-            for candidate in preference_grid(self.config.preference, self.gfrl_only)
+            for candidate in preference_grid(self.config.preference, bool(self.network.modalities))
         ]
         recall, chosen = max(scored, key=lambda pair: pair[0])  # the first of equals: a fixed order
         return chosen, recall
 
 
-def preference_grid(config: PreferenceConfig, gfrl_only: bool) -> list[Preference]:
-    """The preferences that validation chooses from; those that would score alike appear once."""
-    if gfrl_only:
+def preference_grid(config: PreferenceConfig, multimodal: bool) -> list[Preference]:
+    """The preferences that validation chooses from, those that would score alike once; without m only g's cosine."""
+    if not multimodal or config.form == "global-only":
         return [Preference("global-only", 1.0, 1)]
     counts = config.latest_counts
-    if config.form == "global-only":
-        return [Preference(config.form, 1.0, 1)]
     if config.form != "blockwise":
         return [Preference(config.form, 0.5, count) for count in counts]
     mixed = [Preference("blockwise", w, count) for w, count in product(config.global_weights, counts) if w < 1]

@@ -13,8 +13,9 @@ class TripletSampler:
     """Draws an epoch of triplets: every training positive ``triplets_per_positive`` times, each with one negative.
 
     ``arm`` says where negatives come from: ``uniform`` among the items the user did not rate in training,
-    ``explicit`` among his training ratings below the threshold, ``mixed`` half and half. A user without explicit
-    negatives gives no triplets under ``explicit`` (counted in ``left_out``) and only uniform ones under ``mixed``.
+    ``explicit`` among his training ratings below the threshold, ``mixed`` half and half. Positives of a user who has
+    no such negative are counted in ``left_out``: under ``explicit`` a user who rated nothing below the threshold, under
+    the other arms one who rated every item; ``mixed`` gives users without explicit negatives uniform ones only.
     Raises ConfigError for another arm and DatasetError when no triplet exists.
     """
 
@@ -26,19 +27,22 @@ class TripletSampler:
         pairs = interactions.train.tocoo()
         self.users, self.positives = pairs.row.astype(np.int32), pairs.col.astype(np.int32)
         self.explicit = interactions.train_negatives
-        explicit_count = np.diff(self.explicit.indptr)
-        self.left_out = 0
-        if arm == "explicit":
-            able = explicit_count[self.users] > 0
-            self.left_out = int((~able).sum())
-            self.users, self.positives = self.users[able], self.positives[able]
+        rated = interactions.train_rated.sorted_indices()
+        self.rated_starts = rated.indptr.astype(np.int64)
+        self.unrated_counts = self.n_items - np.diff(self.rated_starts)
+        available = np.diff(self.explicit.indptr) if arm == "explicit" else self.unrated_counts
+        able = available[self.users] > 0
+        self.left_out = int((~able).sum())
+        self.users, self.positives = self.users[able], self.positives[able]
         if len(self.users) == 0:
             raise DatasetError(
                 problem("training split", f"triplets with {arm} negatives", "none",
                         "Use negatives='uniform' or a dataset with ratings below the threshold.")
             )
-        rated = interactions.train_rated.tocoo()
-        self.rated_keys = np.sort(rated.row.astype(np.int64) * self.n_items + rated.col)
+        # How many unrated items come before each rated one, made increasing over all users.
+        user_of = np.repeat(np.arange(interactions.n_users), np.diff(self.rated_starts))
+        before = rated.indices - (np.arange(rated.nnz) - self.rated_starts[user_of])
+        self.unrated_before = user_of * (self.n_items + 1) + before
 
     def epoch(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
         """Shuffled triplets ``[n, 3]`` int32; n is rounded up to whole batches by drawing some positives again."""
@@ -61,13 +65,8 @@ class TripletSampler:
         return np.where(take_explicit, explicit, self._uniform(users, rng)).astype(np.int32)
 
     def _uniform(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Uniform over the items each user has not rated in training, by rejection."""
-        items = rng.integers(0, self.n_items, len(users), dtype=np.int32)
-        waiting = np.arange(len(users))
-        while len(waiting):
-            keys = users[waiting].astype(np.int64) * self.n_items + items[waiting]
-            found = np.searchsorted(self.rated_keys, keys)
-            rated = self.rated_keys[np.minimum(found, len(self.rated_keys) - 1)] == keys
-            waiting = waiting[rated]
-            items[waiting] = rng.integers(0, self.n_items, len(waiting), dtype=np.int32)
-        return items
+        """Uniform over the items each user has not rated in training: the r-th of them, r drawn, found by bisection."""
+        drawn = (rng.random(len(users)) * self.unrated_counts[users]).astype(np.int64)
+        keys = users.astype(np.int64) * (self.n_items + 1) + drawn
+        rated_below = np.searchsorted(self.unrated_before, keys, side="right") - self.rated_starts[users]
+        return (drawn + rated_below).astype(np.int32)
