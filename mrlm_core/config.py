@@ -203,9 +203,10 @@ def workspace() -> Path:
 def _coerce(key: str, value: Any, old: Any) -> Any:
     """``value`` with the type of the setting's present value; JSON and notebooks hand lists for tuples."""
     if isinstance(old, tuple) and isinstance(value, (list, tuple)):
-        return tuple(value)
+        return tuple(_coerce(key, item, old[0]) for item in value)
     if isinstance(old, Mapping) and isinstance(value, Mapping):
-        return dict(value)
+        like = next(iter(old.values()))
+        return {name: _coerce(key, item, like) for name, item in value.items()}
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is type(old):
@@ -221,9 +222,17 @@ def _check(config: StudyConfig) -> None:
     _choice("model.output_activation", m.output_activation, OUTPUT_ACTIVATIONS)
     _choice("training.negatives", t.negatives, NEGATIVE_ARMS)
     _choice("preference.form", p.form, PREFERENCE_FORMS)
+    for key, value in settings_of(config).items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(type(number) is int and number < 1 for number in numbers):
+            raise ConfigError(problem(f"setting {key!r}", "1 or more", repr(value), "Correct it."))
     _between("model.theta_1", m.theta_1, 0, 1)
     _between("model.dropout", m.dropout, 0, 0.99)
+    for w in (m.lambda_1, m.lambda_2, *p.global_weights):
+        _between("model.lambda_1, model.lambda_2, preference.global_weights", w, 0, 1)
     _between("model.lambda_1 + model.lambda_2", m.lambda_1 + m.lambda_2, 0, 1)
+    for ratio in (protocol.train_ratio, protocol.validation_ratio):
+        _between("protocol.train_ratio, protocol.validation_ratio", ratio, 0, 1)
     _between("protocol.train_ratio + protocol.validation_ratio", protocol.train_ratio + protocol.validation_ratio, 0, 1)
     if protocol.selection_cutoff not in protocol.cutoffs:
         raise ConfigError(
