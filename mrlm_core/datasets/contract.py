@@ -131,6 +131,9 @@ def load_dataset(path: str | Path) -> Dataset:
     users, user_ids, strangers = _attributes(atomic.get("user", folder / "users.csv"), "user", description, user_ids)
     problems = [*_notes("dataset.yml", description["notes"])]
     problems += counted(ratings_file.name, "users with fewer ratings than minimum_ratings_per_user, left out", left_out)
+    if "timestamp" not in ratings:
+        problems.append(Problem(ratings_file.name, "ratings without a timestamp: a user's latest items are a random "
+                                "order, by seed", len(ratings)))
     problems += counted("items", "rated items without a row of attributes", unlisted)
     problems += counted("users", "users without a row of attributes", strangers)
 

@@ -19,6 +19,7 @@ import yaml
 
 from mrlm_core.datasets.contract import load_dataset
 from mrlm_core.datasets.description import nearest
+from mrlm_core.datasets.feature_audit import BLOW_UP, audit_features
 from mrlm_core.datasets.modalities import open_media, read_feature_rows
 from mrlm_core.datasets.tables import read_table
 from mrlm_core.errors import DatasetError, problem
@@ -37,8 +38,6 @@ _OCCUPATIONS = (
     "retired", "sales or marketing", "scientist", "self-employed", "technician or engineer", "tradesman or craftsman",
     "unemployed", "writer",
 )  # fmt: skip
-# A finite feature this many times its column's median size is a division by almost zero, as bad as an infinity.
-_BLOW_UP = 1e6
 
 
 def make_movielens(
@@ -66,7 +65,7 @@ def make_movielens(
         raise DatasetError(problem("knowledge and entities", "both or neither", "one", "Give the other file too."))
     with _whole_folder(out) as folder:
         description = _describe(variant)
-        catalogue = (_write_1m if variant == "movielens-1m" else _write_csv_layout)(variant, raw, folder, description)
+        catalogue = (_write_1m if variant == "movielens-1m" else _write_csv_layout)(variant, raw, folder)
         modalities: dict[str, Any] = {}
         if plots is not None:
             modalities["text"] = _write_texts(Path(plots), folder, catalogue)
@@ -131,7 +130,7 @@ def _describe(variant: str) -> dict[str, Any]:
     }
 
 
-def _write_csv_layout(variant: str, raw: Path, folder: Path, description: dict[str, Any]) -> set[str]:
+def _write_csv_layout(variant: str, raw: Path, folder: Path) -> set[str]:
     """ratings.csv and movies.csv of latest-small and 20M; returns the catalogue's ids."""
     movies = read_table(_raw(raw, "movies.csv", variant), ["movieId", "title", "genres"])
     large = variant == "movielens-20m"
@@ -140,17 +139,20 @@ def _write_csv_layout(variant: str, raw: Path, folder: Path, description: dict[s
     return _write_items(movies, folder)
 
 
-def _write_1m(variant: str, raw: Path, folder: Path, description: dict[str, Any]) -> set[str]:
+def _write_1m(variant: str, raw: Path, folder: Path) -> set[str]:
     """ratings.dat (or a ratings.csv without timestamps), users.dat and movies.dat, all Latin-1."""
     if (raw / "ratings.csv").is_file() and not (raw / "ratings.dat").is_file():
         ratings = _arrow_csv(raw / "ratings.csv", ["userId", "movieId", "rating"])
-        description["notes"].append("ratings.csv has no timestamps; where order matters it is random, by seed")
     else:
         ratings = _arrow_dat(_raw(raw, "ratings.dat", variant))
     movies = _read_dat(_raw(raw, "movies.dat", variant), ["movieId", "title", "genres"])
     users = _read_dat(_raw(raw, "users.dat", variant), ["user_id", "gender", "age", "occupation", "zip"])
-    users["age"] = users["age"].map(_AGES).fillna("")
-    users["occupation"] = users["occupation"].map({str(i): name for i, name in enumerate(_OCCUPATIONS)}).fillna("")
+    for column, codes in (("age", _AGES), ("occupation", {str(i): name for i, name in enumerate(_OCCUPATIONS)})):
+        unknown = sorted(set(users[column]) - set(codes))
+        if unknown:
+            raise DatasetError(problem(f"{raw / 'users.dat'}, {column}", f"the codes {', '.join(codes)}",
+                                       repr(unknown[0]), "Unpack the publisher's archive again."))
+        users[column] = users[column].map(codes)
     users.drop(columns="zip").to_csv(folder / "users.csv", index=False)
     _write_ratings(ratings, folder, parquet=False)
     return _write_items(movies, folder)
@@ -166,8 +168,9 @@ def _raw(raw: Path, name: str, variant: str) -> Path:
 
 def _arrow_csv(path: Path, columns: Sequence[str], numbers: bool = False) -> pa.Table:
     """Ids as text; the rest as the text it is, or as numbers where millions of rows are to be kept small."""
-    types = {name: pa.dictionary(pa.int32(), pa.string()) for name in columns[:3]}
-    types |= {"rating": pa.float32() if numbers else types["rating"], "timestamp": pa.int64() if numbers else pa.string()}
+    text = pa.dictionary(pa.int32(), pa.string())
+    types = {"userId": text, "movieId": text, "rating": text, "timestamp": pa.string()}
+    types |= {"rating": pa.float32(), "timestamp": pa.int64()} if numbers else {}
     return _arrow(path, lambda: pa_csv.read_csv(
         path, convert_options=pa_csv.ConvertOptions(include_columns=list(columns), column_types=types)))
 
@@ -190,7 +193,7 @@ def _arrow(path: Path, read: Callable[[], pa.Table]) -> pa.Table:
 
 
 def _read_dat(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    rows = [line.split("::") for line in path.read_text(encoding="latin-1").splitlines() if line]
+    rows = [line.split("::") for line in path.read_text(encoding="latin-1").split("\n") if line]
     for number, row in enumerate(rows, start=1):
         if len(row) != len(columns):
             raise DatasetError(problem(f"{path}, line {number}", "::".join(columns), "::".join(row)[:60],
@@ -265,25 +268,17 @@ def _write_features(name: str, path: Path, folder: Path, catalogue: set[str]) ->
     names, rows = np.array(ids)[inside], rows[inside].astype(np.float64)
     if not len(names):
         raise DatasetError(problem(str(path), "films of the catalogue", "none", "Its ids must be MovieLens movieIds."))
-    finite = np.isfinite(rows)
-    useless = finite.mean(axis=0) <= 0.5
-    held = np.ma.masked_array(rows, ~finite)
-    constant = ~useless & (np.ma.getdata(np.ma.filled(held.max(axis=0) - held.min(axis=0), 0.0)) == 0)
-    sound = ~useless & ~constant
-    typical = np.ma.filled(np.ma.median(abs(held), axis=0), np.inf)
-    blown = finite & (abs(rows) > _BLOW_UP * np.where(typical > 0, typical, np.inf))
-    broken = (~finite[:, sound]).any(axis=1)
-    beyond = ~broken & blown[:, sound].any(axis=1)
-    kept = ~broken & ~beyond
+    audit = audit_features(rows)
     (folder / "features").mkdir(exist_ok=True)
-    target = folder / "features" / f"{name}.npz"
-    np.savez(target, ids=names[kept], features=rows[kept][:, sound].astype(np.float32))
+    sound = rows[audit.rows][:, audit.columns].astype(np.float32)
+    np.savez(folder / "features" / f"{name}.npz", ids=names[audit.rows], features=sound)
     notes = [
         *_note(outside, "rows of films outside the catalogue, left out"),
-        *_note(np.flatnonzero(useless), "columns not finite in most rows, left out"),
-        *_note(np.flatnonzero(constant), "constant columns, left out"),
-        *_note(names[broken], "films with a value that is not finite, masked"),
-        *_note(names[beyond], f"films with a value over {_BLOW_UP:,.0f} times its column's median size, masked"),
+        *_note(np.flatnonzero(audit.broken_columns), "columns not finite in most rows, left out"),
+        *_note(np.flatnonzero(audit.constant_columns), "constant columns, left out"),
+        *_note(names[audit.broken_rows], "films with a value that is not finite, masked"),
+        *_note(names[audit.blown_up_rows], f"films with a value over {BLOW_UP:,.0f} times its column's median size, "
+               "masked"),
     ]
     return _entry("features", f"features/{name}.npz", notes)
 
