@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
 
 from mrlm_core.datasets.splits import Interactions
+from mrlm_core.errors import ConfigError, problem
 
 
 class EASE:
@@ -44,11 +45,12 @@ class EASE:
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
-    """Inverse of a symmetric positive definite matrix, in its own memory (Cholesky)."""
+    """Inverse of a symmetric positive definite matrix by Cholesky; raises ConfigError when it is not definite."""
     # LAPACK works on columns; the transpose of a C-ordered symmetric matrix is the same matrix, so nothing is copied.
     lower, failed = dpotrf(matrix.T, lower=True, overwrite_a=True)
     if not failed:
         lower, failed = dpotri(lower, lower=True, overwrite_c=True)
     if failed:
-        raise np.linalg.LinAlgError("EASE: the Gram matrix is not positive definite; use a larger l2")
+        expected, found = "enough to make the Gram matrix invertible", "too small a value"
+        raise ConfigError(problem("EASE hyperparameter 'l2'", expected, found, "Use a larger one."))
     return np.tril(lower) + np.tril(lower, -1).T

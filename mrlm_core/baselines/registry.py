@@ -16,10 +16,10 @@ class Row:
     """One model.
 
     ``inputs`` are what ``fit`` takes: "interactions", "initial_vectors", "clusters", "features", "checkpoint" (a folder
-    to save progress in). ``defaults`` are the
-    constructor's arguments, their only home. ``search`` maps a hyperparameter to ("float", low, high, log),
-    ("int", low, high) or ("choice", values). ``citation`` is a key of the bibliography; ``fidelity`` "faithful", or
-    "adapted" with one sentence of ``adaptation``; ``family`` "simple", "deep" or "mrlm".
+    to save progress in). ``defaults`` are the constructor's arguments, their only home. ``search`` maps a
+    hyperparameter to ("float", low, high, log), ("int", low, high) or ("choice", values). ``citation`` is a key of the
+    bibliography; ``fidelity`` "faithful", or "adapted" with one sentence of ``adaptation``; ``family`` "simple",
+    "deep" or "mrlm".
     """
 
     name: str

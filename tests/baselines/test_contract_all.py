@@ -1,0 +1,165 @@
+"""One contract that every simple recommender keeps, on planted data; then each against its own definition."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrlm_core.baselines.registry import build, names, row
+from mrlm_core.datasets.splits import interactions, random_split
+from mrlm_core.errors import ConfigError
+from mrlm_core.evaluation.metrics import evaluate
+
+SIMPLE = [name for name in names() if row(name).family == "simple"]
+USERS, ITEMS, BLOCKS = 61, 48, 3
+LONELY = USERS - 1  # rates nothing in training
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """A checkerboard: users like the items of their own block, dislike some of the others; one user is new."""
+    rng = np.random.default_rng(0)
+    user, item = (index.ravel() for index in np.indices((USERS - 1, ITEMS)))
+    alike = user % BLOCKS == item % BLOCKS
+    seen = alike | (rng.random(len(user)) < 0.1)
+    ratings = pd.DataFrame({"user": user, "item": item, "rating": np.where(alike, 5, 1)})[seen]
+    split = random_split(len(ratings), 0.6, 0.1, seed=1)
+    return interactions(ratings, USERS, ITEMS, 4, split, seed=0)
+
+
+@pytest.fixture(scope="module")
+def fitted(planted):
+    models = {name: build(name) for name in SIMPLE}
+    for model in models.values():
+        model.fit(planted, seed=3)
+    return models
+
+
+@pytest.mark.parametrize("name", [name for name in SIMPLE if name != "Popularity"])
+def test_held_out_items_of_the_block_rank_above_the_others(fitted, planted, name):
+    frame = evaluate(fitted[name], planted, "test", (5, ITEMS))
+    assert frame["full_auc"].mean() > 0.97
+    assert frame["recall@5"].mean() > 0.8
+
+
+@pytest.mark.parametrize("name", SIMPLE)
+def test_a_batch_scores_as_its_users_do_alone(fitted, name):
+    users = np.array([7, 3, LONELY, 3])
+    together = fitted[name].score(users)
+    alone = np.concatenate([fitted[name].score(users[[place]]) for place in range(len(users))])
+    assert together.shape == (4, ITEMS)
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SIMPLE)
+def test_same_seed_same_scores_bit_for_bit(fitted, planted, name):
+    again = build(name)
+    again.fit(planted, seed=3)
+    np.testing.assert_array_equal(again.score(np.arange(USERS)), fitted[name].score(np.arange(USERS)))
+
+
+@pytest.mark.parametrize("name", ["iALS", "BPR-MF"])
+def test_another_seed_gives_other_scores(fitted, planted, name):
+    other = build(name)
+    other.fit(planted, seed=4)
+    assert not np.allclose(other.score(np.arange(USERS)), fitted[name].score(np.arange(USERS)))
+
+
+@pytest.mark.parametrize("name", SIMPLE)
+def test_scores_are_finite_also_for_a_user_without_training_items(fitted, planted, name):
+    assert planted.train_rated[LONELY].nnz == 0
+    assert np.isfinite(fitted[name].score(np.arange(USERS))).all()
+
+
+@pytest.mark.parametrize("name", SIMPLE)
+def test_factors_multiply_to_the_scores(fitted, name):
+    factors = fitted[name].factors()
+    assert (factors is None) == (name in ("ItemKNN", "EASE"))
+    if factors is not None:
+        scores = fitted[name].score(np.arange(USERS))
+        np.testing.assert_allclose(factors[0] @ factors[1].T, scores, rtol=1e-5, atol=1e-6)
+
+
+def test_popularity_counts_training_positives_only(fitted, planted):
+    expected = planted.train.toarray().sum(axis=0)
+    np.testing.assert_array_equal(fitted["Popularity"].score(np.array([0, LONELY])), [expected, expected])
+
+
+@pytest.mark.parametrize("weighting", ["none", "tf-idf"])
+def test_item_knn_equals_its_definition(planted, weighting):
+    model = build("ItemKNN", {"neighbours": 4, "shrink": 2.0, "weighting": weighting})
+    model.fit(planted, seed=0)
+    train = planted.train.toarray()
+    weights = np.log((1 + ITEMS) / (1 + train.sum(axis=1))) if weighting == "tf-idf" else np.ones(USERS)
+    columns = train * weights[:, None]
+    similarity = np.zeros((ITEMS, ITEMS))
+    for one in range(ITEMS):
+        for other in set(range(ITEMS)) - {one}:
+            a, b = columns[:, one], columns[:, other]
+            similarity[one, other] = a @ b / (np.linalg.norm(a) * np.linalg.norm(b) + 2.0)
+    expected = np.zeros((USERS, ITEMS))
+    for item in range(ITEMS):
+        nearest = np.argsort(-similarity[item])[:4]
+        expected[:, item] = train[:, nearest] @ similarity[item, nearest]
+    np.testing.assert_allclose(model.score(np.arange(USERS)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_items", [ITEMS, 100])
+def test_ease_equals_its_closed_form_on_either_side(n_items):
+    """With more users than items and with fewer: both ways of the same inverse."""
+    rng = np.random.default_rng(8)
+    user, item = np.nonzero(rng.random((USERS, n_items)) < 0.3)
+    ratings = pd.DataFrame({"user": user, "item": item, "rating": 5})
+    data = interactions(ratings, USERS, n_items, 4, random_split(len(ratings), 0.7, 0.2, seed=0), seed=0)
+    model = build("EASE", {"l2": 5.0})
+    model.fit(data, seed=0)
+    train = data.train.toarray().astype(np.float64)
+    inverse = np.linalg.inv(train.T @ train + 5 * np.eye(n_items))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    np.testing.assert_allclose(model.score(np.arange(USERS)), train @ weights, rtol=1e-3, atol=1e-5)
+
+
+def test_ease_without_ridge_says_so(planted):
+    with pytest.raises(ConfigError, match="l2"):
+        build("EASE", {"l2": 0.0}).fit(planted, seed=0)
+
+
+@pytest.mark.parametrize("dim", [4, 40])
+def test_ials_items_solve_their_least_squares(planted, dim):
+    """Each item's vector is the exact solution given the users', whichever Gram matrix was the smaller."""
+    settings = {"dim": dim, "l2": 0.02, "unobserved_weight": 0.3, "frequency_exponent": 0.7}
+    model = build("iALS", {**settings, "epochs": 3})
+    model.fit(planted, seed=0)
+    users, items = (vectors.astype(np.float64) for vectors in model.factors())
+    for item in range(ITEMS):
+        mine = users[planted.train[:, [item]].nonzero()[0]]
+        strength = 0.02 * (len(mine) + 0.3 * USERS) ** 0.7
+        normal = mine.T @ mine + 0.3 * users.T @ users + strength * np.eye(dim)
+        np.testing.assert_allclose(items[item], np.linalg.solve(normal, mine.sum(axis=0)), rtol=2e-3, atol=2e-4)
+
+
+def test_bpr_keeps_the_epoch_that_validation_preferred():
+    """On noise, validation Recall goes up and down; what is kept may only get better with more epochs."""
+    rng = np.random.default_rng(9)
+    user, item = np.nonzero(rng.random((50, 80)) < 0.2)
+    ratings = pd.DataFrame({"user": user, "item": item, "rating": 5})
+    data = interactions(ratings, 50, 80, 4, random_split(len(ratings), 0.6, 0.3, seed=0), seed=0)
+    recalls = []
+    for max_epochs in range(1, 13):
+        model = build("BPR-MF", {"max_epochs": max_epochs, "patience": 12, "dim": 16, "batch_size": 64})
+        model.fit(data, seed=0)
+        recalls.append(evaluate(model, data, "validation", (20,), full=False)["recall@20"].mean())
+    assert (np.diff(recalls) >= 0).all()
+    assert 1 < len(set(recalls)) < 12
+
+
+def test_bpr_survives_a_user_who_likes_everything():
+    """Such a user has no negative; waiting for one would never end."""
+    user, item = (index.ravel() for index in np.indices((12, 10)))
+    ratings = pd.DataFrame({"user": user, "item": item, "rating": np.where((user == 0) | (user % 2 == item % 2), 5, 1)})
+    order = np.argsort(np.where(user == 0, -1, np.random.default_rng(0).random(len(user))), kind="stable")
+    split = type(random_split(10, 0.5, 0.2, seed=0))(order[:80], order[80:100], order[100:])
+    model = build("BPR-MF", {"max_epochs": 2})
+    model.fit(interactions(ratings, 12, 10, 4, split, seed=0), seed=0)
+    assert np.isfinite(model.score(np.arange(12))).all()
