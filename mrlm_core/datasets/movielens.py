@@ -295,4 +295,4 @@ def _entry(kind: str, path: str, notes: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _note(which: Any, what: str) -> list[dict[str, Any]]:
     names = [str(name) for name in which]
-    return [{"count": len(names), "what": what, "examples": names[:5]}] if names else []
+    return [{"count": len(names), "what": what, "examples": list(dict.fromkeys(names))[:5]}] if names else []

@@ -180,8 +180,8 @@ def test_wrong_options(csv_folder: Path, sources: dict[str, Any], tmp_path: Path
         make_movielens("movielens-latest-small", csv_folder, out, knowledge=sources["knowledge"])
     with pytest.raises(DatasetError, match=r"posters .*none\.tar"):
         make_movielens("movielens-latest-small", csv_folder, out, posters=tmp_path / "none.tar")
+    crossed = {"knowledge": sources["knowledge"], "entities": sources["plots"]}
     with pytest.raises(DatasetError, match=r"plots\.csv: expected the column 'entity'"):
-        crossed = {"knowledge": sources["knowledge"], "entities": sources["plots"]}
         make_movielens("movielens-latest-small", csv_folder, out, **crossed)
 
 
