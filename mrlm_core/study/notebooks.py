@@ -216,7 +216,7 @@ def _kernel_manager(log: IO[str]) -> type:
     from jupyter_client.manager import AsyncKernelManager
 
     class LoggingKernelManager(AsyncKernelManager):
-        async def start_kernel(self, **options: Any) -> None:
+        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
             await super().start_kernel(**options, stdout=log, stderr=log)
 
     return LoggingKernelManager
