@@ -100,8 +100,8 @@ RELATIONS: dict[str, tuple[str, ...]] = {
                      "Grid League", "Harbour Trust", "Island Society", "Juniper Board", "Keystone Club", "Lark Council",
                      "Meadow Network", "North Assembly", "Opal Consortium", "Pine Foundation"),
 }
-KNOWLEDGE_NOISE = 0.15  # share of triples whose tail says nothing about the level
-STYLE_NOISE = 0.1  # share of sentences in the style of a random level
+KNOWLEDGE_NOISE = 0.3  # share of triples whose tail says nothing about the level
+STYLE_NOISE = 0.15  # share of sentences in the style of a random level
 
 
 def attributes(rng: np.random.Generator, n_items: int) -> dict[str, np.ndarray]:
@@ -139,18 +139,21 @@ def introduction(rng: np.random.Generator, item: Mapping[str, str], level: int) 
     return " ".join([str(rng.choice(_OPENINGS)).format(**known), *rng.permutation(body)])
 
 
-def triples(rng: np.random.Generator, items: Mapping[str, np.ndarray], levels: np.ndarray, names: list[str],
-            has_knowledge: np.ndarray) -> list[tuple[str, str, str]]:
-    """(head, relation, tail) of every item that has knowledge, and of the things they are tied to."""
+def triples(
+    rng: np.random.Generator, items: Mapping[str, np.ndarray], levels: np.ndarray, entities: np.ndarray,
+    described: np.ndarray,
+) -> list[tuple[str, str, str]]:
+    """(head, relation, tail), each once, of the entities of ``described`` items and of the things they are tied to."""
     n_levels = len(STYLES)
     found = []
-    for i in np.flatnonzero(has_knowledge):
-        found += [(names[i], "is_a", str(items["category"][i])), (names[i], "made_by", str(items["brand"][i]))]
+    for i in np.flatnonzero(described):
+        product = str(entities[i])
+        found += [(product, "is_a", str(items["category"][i])), (product, "made_by", str(items["brand"][i]))]
         for relation, tails in RELATIONS.items():
             for _ in range(rng.integers(1, 3)):
                 noisy = rng.random() < KNOWLEDGE_NOISE
                 near = levels[i] + n_levels * rng.integers(len(tails) // n_levels)
-                found.append((names[i], relation, tails[rng.integers(len(tails)) if noisy else near]))
+                found.append((product, relation, tails[rng.integers(len(tails)) if noisy else near]))
     places = RELATIONS["made_in"]
     for brand in BRANDS:
         found.append((brand, "based_in", places[rng.integers(len(places))]))
@@ -164,9 +167,8 @@ def _style_sentence(rng: np.random.Generator, template: str, level: int) -> str:
     chosen = rng.integers(len(STYLES)) if rng.random() < STYLE_NOISE else level
     adjectives, nouns, actions = STYLES[chosen]
     first, second = rng.choice(adjectives, size=2, replace=False)
-    text = template.format(adjective=first, Adjective=first.capitalize(), adjective2=second, noun=rng.choice(nouns),
+    return template.format(adjective=first, Adjective=first.capitalize(), adjective2=second, noun=rng.choice(nouns),
                            does=rng.choice(actions))
-    return text
 
 
 def _some(rng: np.random.Generator, values: tuple[str, ...]) -> str:

@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrlm_core.datasets.iot_ratings import LEVELS
+
 if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SIZE = 96  # pixels
 CLIP_SIZE, CLIP_FRAMES, CLIP_RATE = 64, 16, 12  # pixels, frames, frames a second
 SOUND_RATE = 8000  # samples a second, one second long
-IMAGE_LEVELS, VIDEO_LEVELS, AUDIO_LEVELS = 8, 8, 6
-SHAPE_NOISE = 0.15  # share of pictures whose outline is that of a random level
+SHAPE_NOISE = 0.2  # share of pictures whose outline is that of a random level
+HUE_SPREAD = 0.03  # standard deviation about the colour of the level; colours are 1/8 apart
 _SCALE = 3  # pictures are drawn larger and reduced, for smooth edges
 
-# Icons in the unit square; w draws, b cuts out. box: corners and radius; disc: centre and radius; line: points, width.
+# Icons in the unit square; w draws, b cuts out. box: corners, radius; disc: centre, radius; line: points, width.
 _ICONS: dict[str, tuple[tuple[Any, ...], ...]] = {
-    "phone": (("box", "w", .30, .10, .70, .90, .08), ("box", "b", .36, .20, .64, .74, .01), ("disc", "b", .5, .82, .04)),
+    "phone": (("box", "w", .30, .10, .70, .90, .08), ("box", "b", .36, .20, .64, .74, .01),
+              ("disc", "b", .5, .82, .04)),
     "lamp": (("poly", "w", .32, .14, .68, .14, .82, .52, .18, .52), ("line", "w", .5, .5, .5, .84, .06),
              ("box", "w", .32, .82, .68, .90, .03)),
     "lock": (("arc", "w", .32, .12, .68, .60, .08), ("box", "w", .22, .42, .78, .88, .07), ("disc", "b", .5, .60, .07),
@@ -33,15 +36,16 @@ _ICONS: dict[str, tuple[tuple[Any, ...], ...]] = {
                 ("disc", "w", .5, .66, .07)),
     "camera": (("disc", "w", .5, .42, .32), ("disc", "b", .5, .42, .18), ("disc", "w", .5, .42, .08),
                ("line", "w", .5, .70, .5, .88, .10), ("box", "w", .30, .84, .70, .92, .03)),
-    "thermostat": (("box", "w", .42, .08, .58, .68, .08), ("disc", "w", .5, .76, .16), ("line", "b", .5, .30, .5, .74, .05),
-                   ("line", "w", .64, .20, .76, .20, .05), ("line", "w", .64, .36, .76, .36, .05),
-                   ("line", "w", .64, .52, .76, .52, .05)),
+    "thermostat": (("box", "w", .42, .08, .58, .68, .08), ("disc", "w", .5, .76, .16),
+                   ("line", "b", .5, .30, .5, .74, .05), ("line", "w", .64, .20, .76, .20, .05),
+                   ("line", "w", .64, .36, .76, .36, .05), ("line", "w", .64, .52, .76, .52, .05)),
     "plug": (("line", "w", .38, .10, .38, .38, .08), ("line", "w", .62, .10, .62, .38, .08),
              ("box", "w", .24, .34, .76, .66, .10), ("line", "w", .5, .64, .5, .92, .09)),
-    "watch": (("box", "w", .38, .06, .62, .94, .04), ("box", "w", .22, .26, .78, .74, .12), ("box", "b", .29, .33, .71, .67, .07),
-              ("line", "w", .5, .40, .5, .52, .04), ("line", "w", .5, .52, .60, .52, .04)),
-    "doorbell": (("disc", "w", .5, .42, .27), ("box", "w", .23, .42, .77, .70, .02), ("box", "w", .14, .68, .86, .77, .04),
-                 ("disc", "w", .5, .84, .08), ("disc", "w", .5, .14, .05)),
+    "watch": (("box", "w", .38, .06, .62, .94, .04), ("box", "w", .22, .26, .78, .74, .12),
+              ("box", "b", .29, .33, .71, .67, .07), ("line", "w", .5, .40, .5, .52, .04),
+              ("line", "w", .5, .52, .60, .52, .04)),
+    "doorbell": (("disc", "w", .5, .42, .27), ("box", "w", .23, .42, .77, .70, .02),
+                 ("box", "w", .14, .68, .86, .77, .04), ("disc", "w", .5, .84, .08), ("disc", "w", .5, .14, .05)),
     "vacuum": (("disc", "w", .5, .5, .40), ("arc", "b", .22, .22, .78, .78, .05), ("disc", "b", .5, .40, .10),
                ("box", "b", .34, .66, .66, .72, .03)),
     "router": (("line", "w", .28, .14, .32, .60, .05), ("line", "w", .72, .14, .68, .60, .05),
@@ -55,11 +59,11 @@ def picture(rng: np.random.Generator, category: str, level: int) -> bytes:
     from PIL import Image, ImageFilter
 
     big = IMAGE_SIZE * _SCALE
-    hue = level / IMAGE_LEVELS + rng.normal(0, 0.018)
+    hue = level / LEVELS["image"] + rng.normal(0, HUE_SPREAD)
     colour = _rgb(hue, rng.uniform(0.55, 0.85), rng.uniform(0.65, 0.9))
     light, deep = _rgb(rng.random(), 0.06, 0.98), _rgb(rng.random(), 0.10, 0.86)
     canvas = _gradient(big, light, deep)
-    outline = rng.integers(IMAGE_LEVELS) if rng.random() < SHAPE_NOISE else level
+    outline = rng.integers(LEVELS["image"]) if rng.random() < SHAPE_NOISE else level
     size = int(big * rng.uniform(0.62, 0.76))
     left, top = (big - size) // 2 + rng.integers(-12, 13, size=2)
     plate = _plate(int(outline), size)
@@ -78,7 +82,7 @@ def clip(rng: np.random.Generator, category: str, level: int) -> bytes:
     """MP4 (H.264) of the product moving: the kind of movement shows ``level`` (below 8); its colours show nothing."""
     import av
 
-    speed, phase = rng.uniform(0.8, 1.2), rng.uniform(0, 1)
+    speed, phase = rng.uniform(0.7, 1.4), rng.uniform(0, 1)
     background = _gradient(CLIP_SIZE, _rgb(rng.random(), 0.12, 0.95), _rgb(rng.random(), 0.2, 0.75))
     base = 28 + int(rng.integers(-2, 5))
     colour = _rgb(rng.random(), rng.uniform(0.2, 0.5), rng.uniform(0.3, 0.55))
@@ -102,9 +106,9 @@ def clip(rng: np.random.Generator, category: str, level: int) -> bytes:
 def sound(rng: np.random.Generator, level: int) -> bytes:
     """WAV (mono, 16 bit, one second): pitch and timbre show ``level`` (below 6), over some room noise."""
     t = np.arange(SOUND_RATE) / SOUND_RATE
-    wanted = _TIMBRES[level](t, rng.uniform(0.9, 1.1), rng)
+    wanted = _TIMBRES[level](t, rng.uniform(0.8, 1.25), rng)
     fade = np.minimum(1, np.minimum(t, t[::-1]) * 50)
-    samples = rng.uniform(0.4, 0.7) * wanted * fade + rng.uniform(0.01, 0.05) * rng.normal(size=len(t))
+    samples = rng.uniform(0.4, 0.7) * wanted * fade + rng.uniform(0.02, 0.12) * rng.normal(size=len(t))
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +13,14 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from mrlm_core.datasets import iot_catalogue, iot_media
+from mrlm_core.datasets import iot_catalogue, iot_media, iot_ratings
+from mrlm_core.datasets.iot_ratings import Counts, planted_levels, planted_ratings, random_stream
 from mrlm_core.errors import ConfigError, problem
 
 # name -> (users, items, ratings)
 SIZES = {"tiny": (60, 60, 1500), "small": (600, 500, 30_000)}
-# Share of the variance of a user's utility for an item that each factor explains; `hidden` shows in no modality.
-SHARES = {"text": 0.30, "image": 0.20, "video": 0.14, "audio": 0.06, "knowledge": 0.10, "hidden": 0.10, "noise": 0.10}
-LEVELS = {
-    "text": len(iot_catalogue.STYLES), "image": iot_media.IMAGE_LEVELS, "video": iot_media.VIDEO_LEVELS,
-    "audio": iot_media.AUDIO_LEVELS, "knowledge": len(iot_catalogue.STYLES), "hidden": 8,
-}
 MISSING = {"text": 0.05, "image": 0.01, "video": 0.10, "audio": 0.10, "knowledge": 0.05}  # about Table 1's shares
 POSITIVE_THRESHOLD = 4
-RATING_QUANTILES = (0.06, 0.20, 0.50, 0.80)  # of the observed utilities; half of the ratings are 4 or 5
-CHOICE_STRENGTH = 1.4  # how much users rate what they like: factor on utility in the choice of items
-POPULARITY_EXPONENT = 0.7  # an item's attraction falls as (rank + 10) to the minus this, as in Zipf's law
-USER_BIAS = 0.4  # standard deviation of users' generosity, in standard deviations of utility
-GROUP_TASTE = 0.3  # weight of what an age group has in common in its members' tastes
-MOST_RATED = 0.9  # no user rates more than this share of the catalogue
-_FIRST_DAY, _SPAN = 1_577_836_800, 2 * 365 * 86_400  # 2020-01-01, users start within two years; seconds
-_BLOCK = 1024  # users in memory at once
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How much to generate; ``least`` is the smallest number of ratings of a user."""
-
-    users: int
-    items: int
-    ratings: int
-
-    @property
-    def least(self) -> int:
-        return max(5, min(20, self.ratings // self.users // 2))
-
-    @property
-    def most(self) -> int:
-        return int(MOST_RATED * self.items)
 
 
 def make_iot_shop(
@@ -67,77 +36,23 @@ def make_iot_shop(
     if not isinstance(seed, int) or seed < 0:
         raise ConfigError(problem("seed", "a whole number from 0", repr(seed), "Choose another."))
     with _folder(Path(out)) as folder:
-        levels = _levels(seed, counts.items)
-        names = [f"p{i + 1:0{len(str(counts.items))}d}" for i in range(counts.items)]
-        described = _described(seed, counts.items)
-        items = iot_catalogue.attributes(_stream(seed, "attributes"), counts.items)
-        users = _users(_stream(seed, "users"), counts.users)
-        _write_table(folder / "items.csv", {"item_id": names, **items})
+        levels = planted_levels(seed, counts.items)
+        items = {"item_id": _ids("p", counts.items)}
+        items |= iot_catalogue.attributes(random_stream(seed, "attributes"), counts.items)
+        users = {"user_id": _ids("u", counts.users)} | _users(random_stream(seed, "users"), counts.users)
+        _write_table(folder / "items.csv", items)
         _write_table(folder / "users.csv", users)
-        _write_table(folder / "planted.csv", {"item_id": names, **levels})
-        _write_descriptions(folder, seed, names, items, levels, described, progress)
+        _write_table(folder / "planted.csv", {"item_id": items["item_id"], **levels})
+        described = _described(seed, counts.items)
+        _write_media(folder, seed, items, levels, described, progress)
+        _write_knowledge(folder, seed, items, levels["knowledge"], described["knowledge"])
         ratings = planted_ratings(seed, counts, users["age_group"], levels)
-        ids = {"user_id": users["user_id"][ratings["user"]], "item_id": np.array(names)[ratings["item"]]}
+        ids = {"user_id": users["user_id"][ratings["user"]], "item_id": items["item_id"][ratings["item"]]}
         _write_table(folder / "ratings.csv", {**ids, "rating": ratings["rating"], "timestamp": ratings["timestamp"]})
         description = _description(size, seed, counts)
         text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=110)
         (folder / "dataset.yml").write_text(text, encoding="utf-8")
     return Path(out)
-
-
-def utility(seed: int, age_group: np.ndarray, levels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Each factor's part of the utility, by user and level, ``[users, levels of the factor]``.
-
-    Part m is sqrt(share_m) times the affinity, standardised over all pairs of users and items; the affinity of a
-    user with a level is the product of his taste vector and the level's unit vector (three dimensions).
-    """
-    parts = {}
-    group = np.unique(age_group, return_inverse=True)[1]
-    for factor, level in levels.items():
-        rng = _stream(seed, "taste", factor)
-        common = rng.normal(size=(group.max() + 1, 3))
-        taste = rng.normal(size=(len(group), 3)) + GROUP_TASTE * common[group]
-        affinity = taste @ _level_vectors(LEVELS[factor]).T
-        weights = np.bincount(level, minlength=LEVELS[factor]) / len(level)
-        mean = (affinity @ weights).mean()
-        deviation = np.sqrt((((affinity - mean) ** 2) @ weights).mean())
-        parts[factor] = np.sqrt(SHARES[factor]) * (affinity - mean) / deviation
-    return parts
-
-
-def planted_ratings(
-    seed: int, counts: Counts, age_group: np.ndarray, levels: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Columns user, item (indices), rating (1-5), timestamp (seconds), ordered by user and time.
-
-    A user draws items by popularity and utility (Gumbel top-k, Kool et al. 2019, sampling without replacement) and
-    rates them by utility, noise and his own generosity.
-    """
-    parts = utility(seed, age_group, levels)
-    rng = _stream(seed, "popularity")
-    popularity = -POPULARITY_EXPONENT * np.log(rng.permutation(counts.items) + 10)
-    activity = _activity(_stream(seed, "activity"), counts)
-    users, items, values = [], [], []
-    for start in range(0, counts.users, _BLOCK):
-        rng = _stream(seed, "choice", start)
-        block = np.arange(start, min(start + _BLOCK, counts.users))
-        liking = sum(part[block][:, levels[factor]] for factor, part in parts.items())
-        keys = CHOICE_STRENGTH * liking + popularity + rng.gumbel(size=liking.shape)
-        order = np.argsort(-keys, axis=1)[:, : activity[block].max()]
-        chosen = np.arange(order.shape[1]) < activity[block, None]
-        row, column = np.nonzero(chosen)
-        picked = order[row, column]
-        noise = np.sqrt(SHARES["noise"]) * rng.normal(size=len(row))
-        bias = USER_BIAS * rng.normal(size=len(block))
-        users.append(block[row])
-        items.append(picked)
-        values.append(liking[row, picked] + noise + bias[row])
-    user, value = np.concatenate(users), np.concatenate(values)
-    rating = 1 + np.searchsorted(np.quantile(value, RATING_QUANTILES), value)
-    rng = _stream(seed, "time")
-    mixed = np.lexsort((rng.random(len(user)), user))  # the order of choice would put the favourites first
-    time = _timestamps(rng, activity)
-    return {"user": user, "item": np.concatenate(items)[mixed], "rating": rating[mixed], "timestamp": time}
 
 
 def _counts(size: str, n_users: int | None, n_items: int | None, n_ratings: int | None) -> Counts:
@@ -162,76 +77,39 @@ def _counts(size: str, n_users: int | None, n_items: int | None, n_ratings: int 
     return counts
 
 
-def _stream(seed: int, *purpose: str | int) -> np.random.Generator:
-    """A generator of its own for each purpose, so that one part never shifts the numbers of another."""
-    words = [part if isinstance(part, int) else int.from_bytes(part.encode(), "little") for part in purpose]
-    return np.random.default_rng([seed, *words])
-
-
-def _levels(seed: int, n_items: int) -> dict[str, np.ndarray]:
-    """The level of each item for each factor, ``[items]``: as even as can be, independent of one another."""
-    return {
-        factor: _stream(seed, "levels", factor).permutation(np.arange(n_items) % n_levels)
-        for factor, n_levels in LEVELS.items()
-    }
-
-
-def _level_vectors(n_levels: int) -> np.ndarray:
-    """Unit vectors ``[levels, 3]``: the corners of a cube for eight levels, of an octahedron for six."""
-    if n_levels == 6:
-        return np.concatenate([np.eye(3), -np.eye(3)])
-    return np.stack(np.meshgrid(*[[-1, 1]] * 3), axis=-1).reshape(8, 3) / np.sqrt(3)
-
-
 def _described(seed: int, n_items: int) -> dict[str, np.ndarray]:
     """Which items have each modality, bool ``[items]``; what lacks is drawn independently of everything."""
     masks = {}
     for modality, share in MISSING.items():
         masks[modality] = np.ones(n_items, bool)
-        lacking = _stream(seed, "missing", modality).permutation(n_items)[: max(1, round(share * n_items))]
+        lacking = random_stream(seed, "missing", modality).permutation(n_items)[: max(1, round(share * n_items))]
         masks[modality][lacking] = False
     return masks
 
 
+def _ids(letter: str, count: int) -> np.ndarray:
+    return np.array([f"{letter}{i + 1:0{len(str(count))}d}" for i in range(count)])
+
+
 def _users(rng: np.random.Generator, n_users: int) -> dict[str, np.ndarray]:
     pick = {"age_group": iot_catalogue.AGE_GROUPS, "home": iot_catalogue.HOMES, "city": iot_catalogue.CITIES}
-    names = np.array([f"u{i + 1:0{len(str(n_users))}d}" for i in range(n_users)])
-    return {"user_id": names} | {key: np.array(values)[rng.integers(len(values), size=n_users)]
-                                 for key, values in pick.items()}
+    return {key: np.array(values)[rng.integers(len(values), size=n_users)] for key, values in pick.items()}
 
 
-def _activity(rng: np.random.Generator, counts: Counts) -> np.ndarray:
-    """Number of ratings of each user: skewed, at least ``counts.least``, in sum exactly ``counts.ratings``."""
-    activity = np.full(counts.users, counts.least)
-    weights = rng.lognormal(0, 0.7, counts.users)
-    while (left := counts.ratings - activity.sum()) > 0:
-        room = weights * (activity < counts.most)
-        activity = np.minimum(activity + rng.multinomial(left, room / room.sum()), counts.most)
-    return activity
-
-
-def _timestamps(rng: np.random.Generator, activity: np.ndarray) -> np.ndarray:
-    """Increasing seconds for each user in turn, about three days between two ratings."""
-    gaps = 60 + rng.exponential(3 * 86_400, int(activity.sum())).astype(np.int64)
-    ends = np.cumsum(activity)
-    elapsed = np.cumsum(gaps)
-    before = np.repeat(np.concatenate([[0], elapsed[ends[:-1] - 1]]), activity)
-    start = _FIRST_DAY + rng.integers(_SPAN, size=len(activity))
-    return np.repeat(start, activity) + elapsed - before
-
-
-def _write_descriptions(
-    folder: Path, seed: int, names: list[str], items: dict[str, np.ndarray], levels: dict[str, np.ndarray],
+def _write_media(
+    folder: Path, seed: int, items: dict[str, np.ndarray], levels: dict[str, np.ndarray],
     described: dict[str, np.ndarray], progress: bool,
 ) -> None:
+    """text.csv, images, videos and audio; each file from a random stream of its own."""
     from tqdm import tqdm
 
     for name in ("images", "videos", "audio"):
         (folder / name).mkdir()
     texts: dict[str, str] = {}
-    for i, name in enumerate(tqdm(names, desc="iot-shop", unit="item", disable=None if progress else True)):
+    for i in tqdm(range(len(items["item_id"])), desc="iot-shop", unit="item", disable=None if progress else True):
         item = {key: str(values[i]) for key, values in items.items()}
-        rngs = {modality: _stream(seed, modality, i) for modality in MISSING}
+        name = item["item_id"]
+        rngs = {modality: random_stream(seed, modality, i) for modality in MISSING}
         if described["text"][i]:
             texts[name] = iot_catalogue.introduction(rngs["text"], item, levels["text"][i])
         if described["image"][i]:
@@ -243,13 +121,16 @@ def _write_descriptions(
         if described["audio"][i]:
             (folder / "audio" / f"{name}.wav").write_bytes(iot_media.sound(rngs["audio"], levels["audio"][i]))
     _write_table(folder / "text.csv", {"item_id": list(texts), "text": list(texts.values())})
-    known = [name for name, has in zip(names, described["knowledge"], strict=True) if has]
-    entities = [f"product:{name}" for name in known]
-    found = iot_catalogue.triples(_stream(seed, "knowledge"), items, levels["knowledge"],
-                                  [f"product:{name}" for name in names], described["knowledge"])
+
+
+def _write_knowledge(
+    folder: Path, seed: int, items: dict[str, np.ndarray], levels: np.ndarray, described: np.ndarray
+) -> None:
+    entities = np.array([f"product:{name}" for name in items["item_id"]])
+    found = iot_catalogue.triples(random_stream(seed, "knowledge"), items, levels, entities, described)
     heads, relations, tails = zip(*found, strict=True)
     _write_table(folder / "knowledge.tsv", {"head": heads, "relation": relations, "tail": tails}, separator="\t")
-    _write_table(folder / "entities.csv", {"item_id": known, "entity": entities})
+    _write_table(folder / "entities.csv", {"item_id": items["item_id"][described], "entity": entities[described]})
 
 
 def _write_table(path: Path, columns: dict[str, Any], separator: str = ",") -> None:
@@ -267,7 +148,7 @@ def _description(size: str, seed: int, counts: Counts) -> dict[str, Any]:
         "title": "Generated shop of connected devices",
         "licence": "CC0-1.0",
         "citation": "Generated by mrlm_core.datasets.iot_shop; no real users, products or brands.",
-        "source": f"mrlm data make, size {size}, seed {seed}",
+        "source": "mrlm data make iot-shop",
         "positive_threshold": POSITIVE_THRESHOLD,
         "rating_scale": [1, 5],
         "minimum_ratings_per_user": counts.least,
@@ -280,9 +161,13 @@ def _description(size: str, seed: int, counts: Counts) -> dict[str, Any]:
             **{kind: {"kind": kind, "path": path} for kind, path in media.items()},
             "knowledge": {"kind": "knowledge", "path": "knowledge.tsv", "entities": "entities.csv"},
         },
+        "generated": {
+            "seed": seed, "users": counts.users, "items": counts.items, "ratings": counts.ratings,
+            "choice_strength": iot_ratings.CHOICE_STRENGTH, "user_bias": iot_ratings.USER_BIAS,
+            "popularity_exponent": iot_ratings.POPULARITY_EXPONENT,
+        },
         "planted": {
-            "shares": dict(SHARES), "levels": dict(LEVELS), "levels_file": "planted.csv", "seed": seed,
-            "choice_strength": CHOICE_STRENGTH, "popularity_exponent": POPULARITY_EXPONENT, "user_bias": USER_BIAS,
+            "shares": dict(iot_ratings.SHARES), "levels": dict(iot_ratings.LEVELS), "levels_file": "planted.csv",
         },
     }
 
