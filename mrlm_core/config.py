@@ -59,8 +59,8 @@ class PreprocessingConfig:
     initial_negatives: int = 4  # uniform negatives a positive
     initial_epochs: int = 30
     initial_patience: int = 3
-    initial_batch_size: int = 1024
-    initial_learning_rate: float = 0.002
+    initial_batch_size: int = 2048
+    initial_learning_rate: float = 0.004
     initial_l2: float = 0.01
     cluster_counts: Mapping[str, int] = field(default_factory=lambda: dict(CLUSTER_COUNTS))  # tau
     text_dim: int = 100
@@ -114,7 +114,7 @@ class StudyConfig:
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
 
 
-_LAPTOP_CIN: dict[str, Any] = {"preprocessing.cin_layers": (32, 32), "preprocessing.dnn_layers": (128, 64)}
+_LAPTOP_XDEEPFM: dict[str, Any] = {"preprocessing.cin_layers": (16, 16), "preprocessing.dnn_layers": (64,)}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -131,7 +131,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model.global_dim": 128,
         "model.multimodal_dim": 64,
         "model.verification_units": 64,
-        **_LAPTOP_CIN,
+        **_LAPTOP_XDEEPFM,
     },
     "tiny": {
         "model.embedding_dim": 16,

@@ -87,6 +87,9 @@ class XDeepFM(keras.Model):
     def __init__(self, users: FieldTable, items: FieldTable, embedding_dim: int, config: PreprocessingConfig) -> None:
         super().__init__()
         self.sides = (users, items)
+        # A side with fewer members than a batch has rows is computed whole, once a step, and looked up.
+        batch = config.initial_batch_size
+        self.whole = (len(users.indices) <= batch, len(items.indices) <= 2 * batch)
         self.l2 = config.initial_l2
         self.embedding = self.add_weight(
             shape=(users.size + items.size, config.field_dim),
@@ -102,14 +105,13 @@ class XDeepFM(keras.Model):
 
     def call(self, triplets: Tensor, training: bool = False) -> dict[str, Tensor]:
         """Triplets ``[B, 3]`` -> logits ``[B]`` of (user, positive) and (user, negative), mean square of the fields."""
-        user_fields = self._fields(0, triplets[:, 0])
-        item_fields = self._fields(1, ops.concatenate([triplets[:, 1], triplets[:, 2]]))
-        users = self._vectors(0, user_fields)
-        positives, negatives = ops.split(self._vectors(1, item_fields), 2)
+        users, user_size = self._look_up(0, triplets[:, 0])
+        items, item_size = self._look_up(1, ops.concatenate([triplets[:, 1], triplets[:, 2]]))
+        positives, negatives = ops.split(items, 2)
         return {
             "positive": self.scale * cosine_similarity(users, positives) + self.bias,
             "negative": self.scale * cosine_similarity(users, negatives) + self.bias,
-            "size": sum(ops.mean(ops.sum(ops.square(fields), axis=(1, 2))) for fields in (user_fields, item_fields)),
+            "size": user_size + item_size,
         }
 
     def compute_loss(
@@ -126,6 +128,13 @@ class XDeepFM(keras.Model):
             rows = (np.arange(start, min(start + batch_size, len(table.indices))) for start in starts)
             both.append([ops.convert_to_numpy(self._vectors(side, self._fields(side, part))) for part in rows])
         return np.concatenate(both[0]), np.concatenate(both[1])
+
+    def _look_up(self, side: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors ``[B, d_0]`` of the rows, and the mean squared length of the fields that made them (for L2)."""
+        fields = self._fields(side, np.arange(len(self.sides[side].indices)) if self.whole[side] else rows)
+        vectors = self._vectors(side, fields)
+        size = ops.mean(ops.sum(ops.square(fields), axis=(1, 2)))
+        return (ops.take(vectors, rows, axis=0) if self.whole[side] else vectors), size
 
     def _fields(self, side: int, rows: Tensor) -> Tensor:
         """Field embeddings ``[B, F, D]`` of one side's rows."""

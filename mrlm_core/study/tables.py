@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from mrlm_core.config import workspace
 from mrlm_core.evaluation.significance import Interval, difference_interval, mean_interval
@@ -44,6 +45,18 @@ def compact(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFram
     table["text"] = [_cell(row) for _, row in table.iterrows()]
     wide = table.pivot(index="model", columns="metric", values="text")
     return wide.loc[list(by_label(records)), list(metrics)].rename_axis(index="Model", columns=None)
+
+
+def styled(records: Sequence[RunRecord], metrics: Sequence[str], caption: str) -> Styler:
+    """``compact`` for a page: the best mean of each column in bold, a caption above."""
+    means = intervals(records, metrics).pivot(index="model", columns="metric", values="mean")
+    text = compact(records, metrics)
+    best = {metric: means[metric].idxmax() for metric in metrics if means[metric].notna().any()}
+
+    def bold(column: pd.Series) -> list[str]:
+        return ["font-weight: bold" if name == best.get(column.name) else "" for name in column.index]
+
+    return text.style.apply(bold).set_caption(caption)
 
 
 def differences(records: Sequence[RunRecord], metric: str, reference: str) -> pd.DataFrame:
