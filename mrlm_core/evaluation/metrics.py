@@ -166,13 +166,13 @@ def _auc(
 
 def _hits(ranked: np.ndarray, relevant: csr_matrix) -> np.ndarray:
     """Whether each listed item is relevant, bool ``[users, N]``."""
-    width = max(int(ranked.max(initial=0)), relevant.shape[1]) + 1
+    # One number a (user, item) pair; the last column stays free, for that is where padding (-1) falls.
+    width = max(int(ranked.max(initial=0)) + 1, relevant.shape[1]) + 1
     rows = np.arange(len(ranked), dtype=np.int64)
     wanted = np.repeat(rows, np.diff(relevant.indptr)) * width + relevant.indices
     asked = rows[:, None] * width + ranked
     place = np.searchsorted(wanted, asked)
-    found = wanted[np.minimum(place, len(wanted) - 1)] == asked if len(wanted) else np.zeros(asked.shape, bool)
-    return found & (ranked >= 0)
+    return wanted[np.minimum(place, len(wanted) - 1)] == asked if len(wanted) else np.zeros(asked.shape, bool)
 
 
 def _search(

@@ -79,7 +79,8 @@ def test_recall_grows_with_n_and_keeps_unreachable_items_in_the_denominator(list
 
 
 def test_padding_is_never_a_hit():
-    assert recall_at([[3, -1, -1], [-1, -1, -1]], [{0, 3}, {4}], 3).tolist() == [0.5, 0.0]
+    assert recall_at([[3, -1, -1], [-1, -1, -1]], [{0, 3, 4}, {4}], 3).tolist() == [1 / 3, 0.0]
+    assert recall_at([[0, 1], [4, -1]], [{4}, {0}], 2).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("n", [1, 5, 10, 30])
