@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrlm_core.errors import ConfigError, DatasetError, problem
+from mrlm_core.preprocessing.kernels import DEFAULT_KERNELS, Kernel, kernel_bank
 from mrlm_core.preprocessing.vectors import Features
 
-DEFAULT_KERNELS = ("cosine", "rbf-0.5", "rbf-1", "rbf-2", "rbf-4", "poly-2")
 DENSE_EIGEN_LIMIT = 1500  # below this many rows LAPACK is faster than Lanczos
 BLOCK_BYTES = 256 * 2**20  # of Nyström features held at once
 NYSTROM_RANK_CUTOFF = 1e-10  # relative eigenvalue below which a landmark direction is only rounding error
@@ -46,6 +46,7 @@ def multiple_kernel_kmeans(
     max_iterations: int = 30,
     tolerance: float = 1e-4,
     n_init: int = 10,
+    rounding: str = "weighted",
     n_landmarks: int | None = None,
     exact_limit: int = 20_000,
 ) -> MultipleKernelClusters:
@@ -54,7 +55,11 @@ def multiple_kernel_kmeans(
     Every kernel is centred and scaled to unit trace. Alternates the eigenvector relaxation H ``[n, n_clusters]`` of
     ``sum_m theta_m^2 K_m`` with the closed form ``theta_m = (1/Q_m) / sum(1/Q)``, ``Q_m = tr K_m - tr H'K_m H``
     (Gönen & Margolin 2014, the relative of the paper's optimised kernel fusion that needs no solver), until the
-    objective falls by less than ``tolerance`` of itself, then runs k-means on the row-normalised H.
+    objective falls by less than ``tolerance`` of itself, then runs k-means on the rows of H, each of length 1.
+    ``rounding="equal"`` takes H as it is; ``"weighted"`` first scales each eigenvector by the root of its eigenvalue,
+    so that these are k-means on the best rank-k form of the mixed kernel and, where ``n_clusters`` is larger than
+    the structure in the data, the surplus eigenvectors, which are noise, count for little. A kernel of rank below
+    ``n_clusters`` (cosine on few columns) loses nothing and takes all weight; give more columns than clusters.
 
     ``method="exact"`` holds one float32 ``[n, n]`` matrix a kernel and one for their sum: at most ``exact_limit``
     rows. ``"nystrom"`` replaces each kernel by its features on ``n_landmarks`` rows (default 20 a cluster, at least
@@ -63,38 +68,46 @@ def multiple_kernel_kmeans(
 
     Raises ConfigError for an impossible option, DatasetError for features that cannot be clustered.
     """
-    if method not in _SOLVERS:
-        known = " or ".join(map(repr, _SOLVERS))
-        raise ConfigError(problem("clustering method", known, repr(method), "Set preprocessing.clustering."))
+    _choice("clustering method", method, tuple(_SOLVERS), "Set preprocessing.clustering.")
+    _choice("rounding", rounding, ("weighted", "equal"), "Correct it.")
     points = _checked(features, n_clusters)
     if method == "exact" and len(points) > exact_limit:
         expected = f"at most {exact_limit} rows for the exact method"
         remedy = "Choose preprocessing.clustering = 'nystrom', whose memory grows linearly."
         raise ConfigError(problem("clustering", expected, str(len(points)), remedy))
     landmarks = min(n_landmarks or max(500, 20 * n_clusters), len(points))
-    bank = _kernel_bank(points, kernels, seed)
-    relaxed, theta, objectives = _SOLVERS[method](
-        bank, n_clusters, _Alternation(max_iterations, tolerance, seed, landmarks)
+    bank = kernel_bank(points, kernels, seed)
+    alternation = _Alternation(max_iterations, tolerance, seed, landmarks)
+    relaxed, found = _SOLVERS[method](bank, n_clusters, alternation)
+    scaled = relaxed * np.sqrt(np.maximum(found.eigenvalues, 0)) if rounding == "weighted" else relaxed
+    labels = _kmeans_of_rows(scaled, n_clusters, n_init, seed)
+    return MultipleKernelClusters(
+        labels, found.theta, tuple(kernels), found.objectives[-1], tuple(found.objectives), method
     )
-    labels = _kmeans_of_rows(relaxed, n_clusters, n_init, seed)
-    return MultipleKernelClusters(labels, theta, tuple(kernels), objectives[-1], tuple(objectives), method)
 
 
-def cluster_items(features: Features, n_clusters: int, method: str = "exact", seed: int = 0) -> np.ndarray:
+def cluster_items(
+    features: Features, n_clusters: int, method: str = "exact", seed: int = 0, modality: str = ""
+) -> np.ndarray:
     """Cluster id of each item, int32 ``[V]``; -1 where the item has no description of this modality.
 
-    Raises DatasetError when fewer items are described than there are clusters.
+    ``modality`` only names it in errors. Raises DatasetError when fewer items are described than there are clusters.
     """
     described = int(features.mask.sum())
     if described < n_clusters:
         raise DatasetError(
-            problem(f"clustering of {features.encoder} features", f"at least {n_clusters} described items",
+            problem(f"clustering of {modality or 'the'} features ({features.encoder})", f"at least {n_clusters} described items",
                     f"{described} of {len(features.mask)}",
                     "Lower preprocessing.cluster_counts of this modality, describe more items, or leave it out.")
         )
     labels = np.full(len(features.mask), -1, np.int32)
     labels[features.mask] = multiple_kernel_kmeans(features.values[features.mask], n_clusters, method, seed=seed).labels
     return labels
+
+
+def _choice(where: str, value: str, allowed: tuple[str, ...], remedy: str) -> None:
+    if value not in allowed:
+        raise ConfigError(problem(where, " or ".join(map(repr, allowed)), repr(value), remedy))
 
 
 def _checked(features: np.ndarray, n_clusters: int) -> np.ndarray:
@@ -121,73 +134,17 @@ def _checked(features: np.ndarray, n_clusters: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Kernel:
-    """A kernel over fixed points; ``points`` are scaled so that the family needs only its ``parameter``."""
+class _Optimum:
+    """Where the alternation ended."""
 
-    family: str
-    parameter: float
-    points: np.ndarray
-
-    def between(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Kernel values ``[len(left), len(right)]`` in the points' precision."""
-        values = left @ right.T
-        if self.family == "rbf":
-            values *= -2
-            values += np.einsum("ij,ij->i", left, left)[:, None]
-            values += np.einsum("ij,ij->i", right, right)
-            np.maximum(values, 0, out=values)
-            values *= -1 / self.parameter
-            np.exp(values, out=values)
-        elif self.family == "poly":
-            values += 1
-            np.power(values, self.parameter, out=values)
-        return values
-
-    def diagonal_sum(self) -> float:
-        """Sum of k(x, x) over all points, exactly."""
-        squares = np.einsum("ij,ij->i", self.points, self.points).astype(np.float64)
-        if self.family == "rbf":
-            return float(len(squares))
-        return float(squares.sum() if self.family == "cosine" else ((1 + squares) ** self.parameter).sum())
-
-
-def _kernel_bank(points: np.ndarray, names: tuple[str, ...], seed: int) -> list[_Kernel]:
-    """The named kernels over ``points``; raises ConfigError for a name that is none."""
-    centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    norms = np.linalg.norm(points, axis=1, keepdims=True)
-    scaled = {  # one array a family, shared by its kernels
-        "cosine": points / np.where(norms > 0, norms, 1),
-        "rbf": centred / np.float32(_median_distance(centred, seed)),
-        "poly": centred / np.float32(np.sqrt((centred.astype(np.float64) ** 2).sum(axis=1).mean())),
-    }
-    bank = []
-    for name in names:
-        family, _, parameter = name.partition("-")
-        try:
-            value = float(parameter) if family != "cosine" else 1.0
-        except ValueError:
-            value = -1.0
-        if family not in scaled or value <= 0 or (family == "cosine" and parameter):
-            raise ConfigError(problem("kernel", "'cosine', 'rbf-<s>' or 'poly-<p>'", repr(name), "Correct its name."))
-        bank.append(_Kernel(family, value, scaled[family]))
-    if not bank:
-        raise ConfigError(problem("kernels", "at least one", "none", f"The default is {DEFAULT_KERNELS}."))
-    return bank
-
-
-def _median_distance(points: np.ndarray, seed: int) -> float:
-    """Median distance of different rows, from at most 1,000 of them."""
-    from scipy.spatial.distance import pdist
-
-    rows = np.random.default_rng(seed).permutation(len(points))[:1000]
-    distances = pdist(points[rows].astype(np.float64))
-    # A few outliers among many equal rows can all fall outside the sample.
-    return float(np.median(distances[distances > 0])) if (distances > 0).any() else float(points.std()) or 1.0
+    theta: np.ndarray  # float64 [kernels]
+    eigenvalues: np.ndarray  # float64 [k], of the mixed kernel that H belongs to
+    objectives: list[float]
 
 
 @dataclass(frozen=True)
 class _Alternation:
-    """What the alternating minimisation needs to know besides the kernels."""
+    """The alternating minimisation, whatever form the kernels have; all have trace 1."""
 
     max_iterations: int
     tolerance: float
@@ -195,26 +152,27 @@ class _Alternation:
     landmarks: int
 
     def run(
-        self, traces: np.ndarray, relax: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-    ) -> tuple[np.ndarray, np.ndarray, list[float]]:
+        self, n_kernels: int, relax: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    ) -> tuple[np.ndarray, _Optimum]:
         """Alternate until the objective stands still.
 
-        ``relax(theta)`` gives (H or its coordinates, tr H'K_m H of each kernel); returns (that H, theta, objectives).
+        ``relax(theta)`` gives H or its coordinates, and ``kept[m, j] = h_j'K_m h_j``; returns that H and the optimum.
         """
-        theta = np.full(len(traces), 1 / len(traces))
+        theta = np.full(n_kernels, 1 / n_kernels)
         objectives: list[float] = []
         for _ in range(self.max_iterations):
             relaxed, kept = relax(theta)
-            lost = np.maximum(traces - kept, 1e-12)  # Q_m; a kernel of rank below k loses nothing
+            eigenvalues = theta**2 @ kept
+            lost = np.maximum(1 - kept.sum(axis=1), 1e-12)  # Q_m; rounding may leave it below 0
             theta = (1 / lost) / (1 / lost).sum()
             objectives.append(float(theta**2 @ lost))
             if len(objectives) > 1 and objectives[-2] - objectives[-1] < self.tolerance * objectives[-2]:
                 break
-        return relaxed, theta, objectives
+        return relaxed, _Optimum(theta, eigenvalues, objectives)
 
 
-def _exact(bank: list[_Kernel], k: int, alternation: _Alternation) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """H ``[n, k]``, theta and objectives with every kernel matrix in memory, float32."""
+def _exact(bank: list[Kernel], k: int, alternation: _Alternation) -> tuple[np.ndarray, _Optimum]:
+    """H ``[n, k]`` and the optimum, with every kernel matrix in memory, float32."""
     matrices = [_centred_unit_trace(kernel) for kernel in bank]
     total = np.empty_like(matrices[0])
 
@@ -224,13 +182,13 @@ def _exact(bank: list[_Kernel], k: int, alternation: _Alternation) -> tuple[np.n
             for rows in _blocks(len(total), total[0].nbytes):
                 total[rows] += matrix[rows] * np.float32(weight**2)
         relaxed = _top_eigenvectors(total, k, alternation.seed)
-        kept = [np.einsum("ij,ij->", relaxed, matrix @ relaxed, dtype=np.float64) for matrix in matrices]
+        kept = [np.einsum("ij,ij->j", relaxed, matrix @ relaxed, dtype=np.float64) for matrix in matrices]
         return relaxed, np.array(kept)
 
-    return alternation.run(np.ones(len(bank)), relax)
+    return alternation.run(len(bank), relax)
 
 
-def _centred_unit_trace(kernel: _Kernel) -> np.ndarray:
+def _centred_unit_trace(kernel: Kernel) -> np.ndarray:
     matrix = kernel.between(kernel.points, kernel.points)
     means = matrix.mean(axis=1, dtype=np.float64)
     trace = np.trace(matrix, dtype=np.float64) - means.sum()
@@ -253,7 +211,7 @@ def _top_eigenvectors(matrix: np.ndarray, k: int, seed: int) -> np.ndarray:
     return eigsh(matrix, k=k, which="LA", v0=start, tol=1e-5)[1]
 
 
-def _nystrom(bank: list[_Kernel], k: int, alternation: _Alternation) -> tuple[np.ndarray, np.ndarray, list[float]]:
+def _nystrom(bank: list[Kernel], k: int, alternation: _Alternation) -> tuple[np.ndarray, _Optimum]:
     """As ``_exact``, each kernel replaced by its Nyström features; only their Gram matrix takes part in the loop.
 
     The features Phi_m ``[n, rank_m]`` are made block by block twice: for the Gram matrix and for the final H.
@@ -270,27 +228,26 @@ def _nystrom(bank: list[_Kernel], k: int, alternation: _Alternation) -> tuple[np
         sums += block.sum(axis=0)
         gram += block.T @ block
     means = sums / n
+    traces = [kernel.diagonal_sum() - n * means[part] @ means[part] for kernel, part in zip(bank, parts, strict=True)]
+    sizes = [projection.shape[1] for projection in maps]
+    scale = np.repeat(np.array(traces) ** -0.5, sizes)
     gram -= n * np.outer(means, means)
-    traces = np.array([kernel.diagonal_sum() - n * means[part] @ means[part]
-                       for kernel, part in zip(bank, parts, strict=True)])
-    scale = np.concatenate([np.full(part.stop - part.start, trace**-0.5)
-                            for part, trace in zip(parts, traces, strict=True)])
     gram *= scale[:, None] * scale
-    sizes = [part.stop - part.start for part in parts]
 
     def relax(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates W ``[features, k]`` of H = Phi W, so that tr H'K_m H = |Phi_m'Phi W|^2."""
+        """Coordinates W ``[features, k]`` of H = Phi W, so that h_j'K_m h_j = |Phi_m'Phi w_j|^2."""
         weights = np.repeat(theta, sizes)
-        basis = _top_eigenvectors(gram * weights[:, None] * weights, k, alternation.seed)
-        lengths = np.einsum("ij,ij->j", basis, (gram * weights[:, None] * weights) @ basis)
-        coordinates = weights[:, None] * basis / np.sqrt(np.maximum(lengths, 1e-300))
+        mixed = gram * weights[:, None] * weights
+        basis = _top_eigenvectors(mixed, k, alternation.seed)
+        eigenvalues = np.einsum("ij,ij->j", basis, mixed @ basis)
+        coordinates = weights[:, None] * basis / np.sqrt(np.maximum(eigenvalues, 1e-300))
         inner = gram @ coordinates
-        return coordinates, np.array([(inner[part] ** 2).sum() for part in parts])
+        return coordinates, np.array([(inner[part] ** 2).sum(axis=0) for part in parts])
 
-    coordinates, theta, objectives = alternation.run(np.ones(len(bank)), relax)
+    coordinates, optimum = alternation.run(len(bank), relax)
     coordinates = scale[:, None] * coordinates
     relaxed = [_nystrom_features(bank, maps, landmarks, rows) @ coordinates for rows in _blocks(n, 8 * ends[-1])]
-    return np.concatenate(relaxed) - means @ coordinates, theta, objectives
+    return np.concatenate(relaxed) - means @ coordinates, optimum
 
 
 def _landmark_rows(points: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -301,7 +258,7 @@ def _landmark_rows(points: np.ndarray, count: int, seed: int) -> np.ndarray:
     return rows[kmeans_plusplus(points[rows], min(count, len(rows)), random_state=seed, n_local_trials=1)[1]]
 
 
-def _landmark_map(kernel: _Kernel, landmarks: np.ndarray) -> np.ndarray:
+def _landmark_map(kernel: Kernel, landmarks: np.ndarray) -> np.ndarray:
     """K_mm^(-1/2) on the directions that rounding leaves, ``[landmarks, rank]``, float64."""
     chosen = kernel.points[landmarks].astype(np.float64)
     values, vectors = np.linalg.eigh(kernel.between(chosen, chosen))
@@ -310,7 +267,7 @@ def _landmark_map(kernel: _Kernel, landmarks: np.ndarray) -> np.ndarray:
 
 
 def _nystrom_features(
-    bank: list[_Kernel], maps: list[np.ndarray], landmarks: np.ndarray, rows: slice
+    bank: list[Kernel], maps: list[np.ndarray], landmarks: np.ndarray, rows: slice
 ) -> np.ndarray:
     """``[rows, features]``: every kernel's features side by side, not centred."""
     return np.concatenate(
