@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     data = commands.add_parser("data", help="list, make or check datasets")
     _add_data(data.add_subparsers(title="commands", required=True, metavar="COMMAND"))
     _add_study(commands.add_parser("study", help="run the chapters on a dataset"))
+    _add_release(commands.add_parser("release", help="run the comparison of all models and release its records"))
     _add_book(commands.add_parser("book", help="build the book from the executed chapters"))
     return parser
 
@@ -83,6 +84,14 @@ def _add_study(study: argparse.ArgumentParser) -> None:
                        help="any other notebook parameter (value in YAML); may be given again")
     study.add_argument("--force", action="store_true", help="run chapters that are up to date too")
     study.set_defaults(run=_study)
+
+
+def _add_release(release: argparse.ArgumentParser) -> None:
+    release.add_argument("dataset", metavar="NAME", help="a dataset under data/")
+    release.add_argument("--preset", default="laptop", help="sizes: laptop (default), paper, paper-bookcrossing or tiny")
+    release.add_argument("--seeds", type=int, default=3, metavar="N", help="number of splits and seeds (3)")
+    release.add_argument("--trials", type=int, default=1, metavar="N", help="settings tried a model, on validation (1)")
+    release.set_defaults(run=_release)
 
 
 def _add_book(book: argparse.ArgumentParser) -> None:
@@ -209,6 +218,22 @@ def _study(arguments: argparse.Namespace) -> int:
         print(f"mrlm: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    from mrlm_core.datasets import load_dataset
+    from mrlm_core.study.comparison import comparison, release
+    from mrlm_core.study.run import run_many
+    from mrlm_core.study.spec import dataset_folder
+    from mrlm_core.study.tune import tuned
+
+    dataset = load_dataset(dataset_folder(arguments.dataset))
+    specs = comparison(arguments.dataset, arguments.preset, arguments.seeds)
+    records = run_many(tuned(specs, dataset, arguments.trials))
+    print(f"{dataset.name}: {len(records)} records in {release(dataset.name, records)}")
+    for record in (record for record in records if record.failed):
+        print(f"mrlm: {record.label} failed: {record.data['error']}", file=sys.stderr)
+    return int(any(record.failed for record in records))
 
 
 def _book(arguments: argparse.Namespace) -> int:
