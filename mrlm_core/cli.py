@@ -88,7 +88,7 @@ def _add_study(study: argparse.ArgumentParser) -> None:
 
 def _add_release(release: argparse.ArgumentParser) -> None:
     release.add_argument("dataset", metavar="NAME", help="a dataset under data/")
-    release.add_argument("--preset", default="laptop", help="sizes: laptop (default), paper, paper-bookcrossing or tiny")
+    release.add_argument("--preset", default="laptop", help="sizes (laptop), as for study")
     release.add_argument("--seeds", type=int, default=3, metavar="N", help="number of splits and seeds (3)")
     release.add_argument("--trials", type=int, default=1, metavar="N", help="settings tried a model, on validation (1)")
     release.set_defaults(run=_release)

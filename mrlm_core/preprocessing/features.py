@@ -54,12 +54,22 @@ def encode(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: i
 
 
 def ready_made(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: int) -> Features:
-    """Features that the dataset brings, columns standardised over the described items."""
+    """Features that the dataset brings, each column by its ranks on the scale of a normal variable.
+
+    Published features come in any unit and with tails that would leave a mean and a deviation meaningless; ranks keep
+    the order and bound the tails. Constant columns become 0.
+    """
     import numpy as np
+    from sklearn.preprocessing import QuantileTransformer
 
     values, mask = dataset.features(modality)
+    described = values[mask]
+    varying = described.min(axis=0) < described.max(axis=0)
     out = np.zeros(values.shape, np.float32)
-    out[mask] = standardise(values[mask])
-    constant = int((~out.any(axis=0)).sum())
+    ranks = QuantileTransformer(n_quantiles=min(1000, len(described)), output_distribution="normal")
+    if varying.any():
+        out[np.ix_(mask, varying)] = standardise(ranks.fit_transform(described[:, varying].astype(np.float64)))
+    constant = int((~varying).sum())
     notes = (f"{constant} of {values.shape[1]} columns constant, now 0",) if constant else ()
-    return Features(out, mask, "ready-made", (*notes, f"{int((~mask).sum())} of {len(mask)} items without a vector"))
+    missing = f"{int((~mask).sum())} of {len(mask)} items without a vector"
+    return Features(out, mask, "ready-made, by ranks", (*notes, missing))

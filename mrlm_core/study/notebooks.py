@@ -132,7 +132,7 @@ def study_code_hash() -> str:
     root = Path(mrlm_core.__file__).resolve().parent
     parts = [("mrlm_core", *path.relative_to(root).with_suffix("").parts) for path in root.rglob("*.py")]
     names = {".".join(p[:-1] if p[-1] == "__init__" else p) for p in parts}
-    settings = Path(config.__file__).read_bytes()  # artefacts and records hash the values they use, a chapter may use any
+    settings = Path(config.__file__).read_bytes()  # artefacts hash the values they use; a chapter may use any
     return content_hash(code_hash(*sorted(names - _OUTSIDE_CHAPTERS - {"mrlm_core"})), settings)
 
 
