@@ -4,19 +4,13 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from mrlm_core.config import preset
 from mrlm_core.model.mrlm import MRLM
-from mrlm_core.study.model_figures import draw_difference, draw_network, layer_table, learning_curves
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
+from mrlm_core.study.model_figures import draw_difference, learning_curves
+from mrlm_core.study.network_figure import draw_network, layer_table
 
 
 def build(clusters=True, **settings):
