@@ -1,0 +1,116 @@
+"""Runs and records: repeatable, resumable, failures kept, mistakes refused."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrlm_core.baselines.popularity import Popularity
+from mrlm_core.errors import ConfigError, DatasetError
+from mrlm_core.study import RunSpec, run_many, run_or_load
+from mrlm_core.study.record import load_record, load_records
+
+FAST = {"training.max_epochs": 2, "preprocessing.initial_epochs": 1, "preprocessing.knowledge_epochs": 2}
+MRLM = RunSpec("shop", "MRLM", preset="tiny", settings=FAST, modalities=("text", "knowledge"))
+
+
+def _timeless(data: dict) -> dict:
+    """A record without what time, not content, decides."""
+    kept = {key: value for key, value in data.items() if key not in ("stages", "commit")}
+    kept["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in kept["history"]]
+    return kept
+
+
+def test_a_repeated_run_gives_the_same_record_bit_for_bit(workspace: Path) -> None:
+    first = run_or_load(MRLM)
+    assert first.data["status"] == "done", first.data.get("error")
+    shutil.rmtree(first.folder)
+    shutil.rmtree(workspace / "artefacts" / "initial_vectors")
+    second = run_or_load(MRLM)
+    assert json.dumps(_timeless(first.data), sort_keys=True) == json.dumps(_timeless(second.data), sort_keys=True)
+    pd.testing.assert_frame_equal(first.per_user, second.per_user, check_exact=True)
+
+
+def test_a_record_is_loaded_not_run_again(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = RunSpec("shop", "Popularity", preset="tiny", seed=7)
+    made = run_or_load(spec)
+    monkeypatch.setattr(Popularity, "fit", lambda *_: pytest.fail("ran again"))
+    assert run_or_load(spec).data == made.data
+
+
+def test_record_names_everything_that_made_it(workspace: Path) -> None:
+    data = run_or_load(MRLM).data
+    assert set(data) >= {"spec", "spec_hash", "data_hash", "code_hash", "commit", "versions", "device", "selected_on"}
+    assert data["selected_on"] == "validation recall@20"
+    assert set(data["inputs"]) == {"initial_vectors", "text", "knowledge"}
+    assert data["users"]["test"]["evaluated"] + sum(data["users"]["test"]["skipped"].values()) == 60
+    assert data["report"]["preference"]["form"] == "blockwise"
+    assert data["spec"]["settings"]["training.max_epochs"] == 2
+    per_user = load_record(run_or_load(MRLM).folder).per_user
+    assert data["test"]["recall@20"] == pytest.approx(per_user["recall@20"].mean(), abs=1e-12)
+
+
+def test_failure_is_recorded_and_the_rest_go_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(Popularity, "fit", broken)
+    specs = [RunSpec("shop", name, preset="tiny", seed=3) for name in ("Popularity", "EASE")]
+    failed, done = run_many(specs)
+    assert failed.failed
+    assert failed.data["error"] == "ZeroDivisionError: planted"
+    assert failed.per_user is None
+    assert not done.failed
+    monkeypatch.undo()
+    monkeypatch.setenv("MRLM_WORKSPACE", str(workspace))
+    assert not run_or_load(specs[0]).failed, "a failed run is tried again"
+
+
+def test_seed_split_and_settings_change_the_record(workspace: Path) -> None:
+    base = RunSpec("shop", "BPR-MF", preset="tiny")
+    keys = {run_or_load(replace(base, **change)).folder.name
+            for change in ({}, {"seed": 1}, {"split_seed": 1}, {"hyperparameters": {"dim": 4}})}
+    assert len(keys) == 4
+
+
+def test_a_baselines_record_does_not_depend_on_the_preset(workspace: Path) -> None:
+    records = [run_or_load(RunSpec("shop", "EASE", preset=name)) for name in ("tiny", "laptop")]
+    assert records[0].folder == records[1].folder
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "says"),
+    [
+        (RunSpec("shpo", "EASE"), DatasetError, "shop"),
+        (RunSpec("shop", "EASY"), ConfigError, "EASE"),
+        (RunSpec("shop", "MRLM", preset="tinny"), ConfigError, "tiny"),
+        (replace(MRLM, settings={"training.max_epoch": 2}), ConfigError, "training.max_epochs"),
+        (replace(MRLM, modalities=("smell",)), DatasetError, "smell"),
+        (replace(MRLM, clusters="shuffled"), ConfigError, "permuted"),
+    ],
+)
+def test_mistakes_are_refused_by_name(workspace: Path, spec: RunSpec, error: type, says: str) -> None:
+    with pytest.raises(error, match=says):
+        run_or_load(spec)
+
+
+def test_scheduler_is_refused_until_there_is_one(workspace: Path) -> None:
+    with pytest.raises(ConfigError, match="scheduler"):
+        run_many([MRLM], scheduler="local")
+
+
+def test_records_of_a_dataset_are_read_in_a_fixed_order(workspace: Path) -> None:
+    specs = [RunSpec("shop", "Popularity", preset="tiny", split_seed=seed, seed=seed) for seed in (1, 0)]
+    run_many(specs)
+    found = [r for r in load_records(workspace / "runs" / "shop") if r.label == "Popularity"]
+    assert [r.data["spec"]["split_seed"] for r in found] == sorted(r.data["spec"]["split_seed"] for r in found)
+
+
+def test_permuted_clusters_are_another_run(workspace: Path) -> None:
+    own, permuted = run_or_load(MRLM), run_or_load(replace(MRLM, clusters="permuted"))
+    assert permuted.label == "MRLM [text + knowledge], permuted clusters"
+    assert not np.array_equal(own.per_user["full_auc"], permuted.per_user["full_auc"])

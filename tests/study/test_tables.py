@@ -1,0 +1,80 @@
+"""Tables from records: means, paired differences, failed runs, the paper's numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrlm_core.study import tables
+from mrlm_core.study.comparison import comparison, release, released
+from mrlm_core.study.record import RunRecord
+
+
+def _record(model: str, seed: int, values: list[float] | None, clusters: str = "own") -> RunRecord:
+    spec = {"model": model, "split_seed": seed, "seed": seed, "modalities": None, "clusters": clusters}
+    stage = {"split": {"seconds": 1.0 + seed, "peak_mib": 10.0 * (seed + 1)}}
+    data = {"spec": spec, "status": "done" if values else "failed", "error": "E", "stages": stage,
+            "spec_hash": f"{model}{seed}{clusters}", "test": {}, "validation": {}}
+    frame = None if values is None else pd.DataFrame(
+        {name: values for name in ("recall@10", "recall@20", "recall@50", "recall@100", "auc@100", "lauc@100",
+                                   "full_auc")},
+        index=pd.Index(range(len(values)), name="user"),
+    )
+    return RunRecord(Path("nowhere"), data, frame)
+
+
+RECORDS = [_record("A", 0, [0.0, 0.5, 1.0]), _record("A", 1, [0.5, 0.5, 0.5]),
+           _record("B", 0, [0.1, 0.6, 1.1]), _record("B", 1, None)]
+
+
+def test_means_count_runs_and_failures() -> None:
+    table = tables.intervals(RECORDS, ["recall@20"]).set_index("model")
+    assert table.loc["A", "mean"] == pytest.approx(0.5)
+    assert (table.loc["B", "runs"], table.loc["B", "failed"]) == (1, 1)
+    assert table.loc["A", "low"] <= 0.5 <= table.loc["A", "high"]
+
+
+def test_failed_runs_show() -> None:
+    only_failed = [_record("C", 0, None)]
+    assert tables.compact(only_failed, ["recall@20"]).loc["C", "recall@20"] == "failed"
+    assert "(1 failed)" in tables.compact(RECORDS, ["recall@20"]).loc["B", "recall@20"]
+
+
+def test_differences_pair_users_and_draws() -> None:
+    table = tables.differences(RECORDS, "recall@20", "A")
+    assert table.loc["B", "recall@20 minus A"] == pytest.approx(0.1)
+    assert table.loc["B", "runs"] == 1  # the failed draw pairs with nothing
+    assert table.loc["B", "low"] == pytest.approx(0.1)
+
+
+def test_best_is_bold() -> None:
+    html = tables.styled(RECORDS, ["recall@20"], "caption").to_html()
+    assert "font-weight: bold" in html
+    assert "caption" in html
+
+
+def test_paper_tables_are_the_papers() -> None:
+    recall = tables.paper_table("table3_recall")
+    assert recall.shape == (21, 8)
+    assert recall.loc["MRLM", ("MovieLens-20M", 100)] == 0.6645
+    assert tables.paper_table("table4_auc").loc["CKE+", ("BookCrossing", 10)] == 0.7028
+
+
+def test_costs_take_medians() -> None:
+    assert tables.costs(RECORDS).loc["A", "split (s)"] == 1.5
+
+
+def test_release_keeps_records_and_users(workspace: Path) -> None:
+    release("here", RECORDS)
+    back = released("here")
+    assert [r.label for r in back] == [r.label for r in RECORDS]
+    np.testing.assert_allclose(back[0].per_user["recall@20"], [0.0, 0.5, 1.0])
+    assert back[3].per_user is None
+
+
+def test_comparison_holds_every_model_and_the_control() -> None:
+    specs = comparison("shop", "tiny", 2)
+    assert {s.clusters for s in specs if s.model == "MRLM"} == {"own", "permuted"}
+    assert [s.split_seed for s in specs[:2]] == [0, 1]
+    assert {s.clusters for s in comparison("shop", "tiny", 1, ["EASE"])} == {"own"}
