@@ -61,7 +61,7 @@ def fit(
 
     ``sample_epoch(rng)`` gives the rows of one epoch, whole batches of them, from a generator that depends on ``seed``
     and the epoch alone. With ``checkpoint`` (a folder) every epoch is saved and a killed run goes on from the last
-    one, to the same result. Raises TrainingError when a loss term is not finite.
+    one, to the same result. Raises TrainingError when a loss term is not finite or there is nothing to validate on.
     """
     history, best = History(), model.get_weights()
     model.optimizer.build(model.trainable_variables)
@@ -75,6 +75,11 @@ def fit(
         losses = {term: float(values[0]) for term, values in logs.items()}
         _check_finite(losses, name, history.epochs + 1)
         score = validate()
+        if np.isnan(score):
+            raise TrainingError(
+                problem(f"{name}, epoch {history.epochs + 1}", "a validation score", "not a number",
+                        "Check that the validation part has positive ratings.")
+            )
         seconds = time.perf_counter() - started
         history.rows.append({**losses, "validation": score, "seconds": seconds})
         if score > history.best_score:

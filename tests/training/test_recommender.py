@@ -1,0 +1,110 @@
+"""MRLM and U-GFRL as recommenders: the preference is chosen on validation, and the test part is never read."""
+
+import dataclasses
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrlm_core.config import PREFERENCE_FORMS, preset
+from mrlm_core.datasets.splits import interactions, random_split
+from mrlm_core.model.preference import Preference, fold
+from mrlm_core.training.recommender import MRLMRecommender, preference_grid, validation_recall
+
+USERS, ITEMS = 14, 40
+
+
+class Forbidden:
+    """A test part that cannot be looked at."""
+
+    def __getattribute__(self, name):
+        raise AssertionError(f"the test part was read: {name}")
+
+    def __getitem__(self, key):
+        raise AssertionError("the test part was read")
+
+
+@pytest.fixture(scope="module")
+def parts():
+    rng = np.random.default_rng(0)
+    rows = [(user, item, rng.choice([2.0, 5.0], p=[0.3, 0.7])) for user in range(USERS)
+            for item in rng.choice(ITEMS, 15, replace=False)]
+    ratings = pd.DataFrame(rows, columns=["user", "item", "rating"])
+    split = random_split(len(ratings), 0.7, 0.2, seed=0)
+    return dataclasses.replace(interactions(ratings, USERS, ITEMS, 4.0, split, seed=0), test=Forbidden())
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(USERS, 16)).astype(np.float32), rng.normal(size=(ITEMS, 16)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def mrlm(parts, vectors):
+    model = MRLMRecommender("tiny", **{"protocol.selection_cutoff": 10, "training.max_epochs": 2})
+    model.fit(parts, 0, vectors, {"text": np.arange(ITEMS, dtype=np.int32) % 3})
+    return model
+
+
+@pytest.mark.parametrize(("form", "multimodal"), product(PREFERENCE_FORMS, [True, False]))
+def test_the_grid_has_each_preference_once(form, multimodal):
+    grid = preference_grid(dataclasses.replace(preset("laptop").preference, form=form), multimodal)
+    assert len(set(grid)) == len(grid) > 0
+    assert {p.form for p in grid} == {form if multimodal else "global-only"}
+    if form == "blockwise" and multimodal:
+        mixed = {(p.global_weight, p.latest_count) for p in grid if p.global_weight < 1}
+        assert mixed == set(product((0.25, 0.5, 0.75), (1, 5, 20)))
+        assert [p.global_weight for p in grid].count(1.0) == 1  # L means nothing there
+    if form in ("tiled", "multimodal-only", "literal") and multimodal:
+        assert [p.latest_count for p in grid] == [1, 5, 20]
+
+
+def test_the_preference_is_the_one_with_the_best_validation_recall(mrlm, parts):
+    latest = parts.latest(20)
+    recalls = {
+        candidate: validation_recall(*fold(mrlm.representations, latest, candidate), parts, 10)
+        for candidate in preference_grid(mrlm.config.preference, True)
+    }
+    assert recalls[mrlm.preference] == max(recalls.values())
+    assert min(recalls.values()) < max(recalls.values())
+    assert mrlm.history.best_score == pytest.approx(max(recalls.values()))
+
+
+def test_validation_recall_counts_by_hand(parts):
+    users, items = np.eye(USERS, dtype=np.float32), np.random.default_rng(2).random((ITEMS, USERS)).astype(np.float32)
+    recalls = []
+    for user in range(USERS):
+        relevant = set(parts.validation[user].indices)
+        rated = set(parts.train_rated[user].indices)
+        order = [item for item in np.argsort(-items[:, user]) if item not in rated][:7]
+        recalls += [len(relevant & set(order)) / len(relevant)] if relevant else []
+    assert validation_recall(users, items, parts, 7) == pytest.approx(np.mean(recalls))
+
+
+def test_scores_are_the_product_of_the_factors(mrlm, parts):
+    users, items = mrlm.factors()
+    asked = np.array([3, 0])
+    np.testing.assert_array_equal(mrlm.score(asked), users[asked] @ items.T)
+    mrlm.use(Preference("multimodal-only", 0.5, 3), parts)
+    assert (mrlm.score(asked) != users[asked] @ items.T).any()
+    mrlm.use(mrlm.preference, parts)
+    np.testing.assert_array_equal(mrlm.score(asked), users[asked] @ items.T)
+
+
+def test_the_report_says_what_was_chosen_and_left_out(mrlm):
+    assert mrlm.report["preference"] == vars(mrlm.preference)
+    assert mrlm.report["latest_by"] == "random order, seeded"
+    assert mrlm.report["positives_without_negative"] == 0
+    assert mrlm.report["network_parameters"] == sum(v.size for v in map(np.asarray, mrlm.network.trainable_variables))
+
+
+def test_without_clusters_it_is_u_gfrl_and_ranks_by_global_vectors(parts, vectors):
+    model = MRLMRecommender("tiny", **{"protocol.selection_cutoff": 10, "training.max_epochs": 1})
+    model.fit(parts, 0, vectors)
+    assert model.preference.form == "global-only"
+    assert model.network.modalities == ()
+    g_user, g_item, _ = model.representations
+    cosine = (g_user @ g_item.T) / np.linalg.norm(g_user, axis=1)[:, None] / np.linalg.norm(g_item, axis=1)
+    np.testing.assert_allclose(model.score(np.arange(USERS)), cosine, rtol=1e-5)
