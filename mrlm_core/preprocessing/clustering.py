@@ -96,8 +96,8 @@ def cluster_items(
     described = int(features.mask.sum())
     if described < n_clusters:
         raise DatasetError(
-            problem(f"clustering of {modality or 'the'} features ({features.encoder})", f"at least {n_clusters} described items",
-                    f"{described} of {len(features.mask)}",
+            problem(f"clustering of {modality or 'the'} features ({features.encoder})",
+                    f"at least {n_clusters} described items", f"{described} of {len(features.mask)}",
                     "Lower preprocessing.cluster_counts of this modality, describe more items, or leave it out.")
         )
     labels = np.full(len(features.mask), -1, np.int32)

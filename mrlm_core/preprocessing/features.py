@@ -64,10 +64,11 @@ def ready_made(dataset: Dataset, modality: str, config: PreprocessingConfig, see
 
     values, mask = dataset.features(modality)
     described = values[mask]
-    varying = described.min(axis=0) < described.max(axis=0)
+    varying = (described != described[:1]).any(axis=0)
     out = np.zeros(values.shape, np.float32)
-    ranks = QuantileTransformer(n_quantiles=min(1000, len(described)), output_distribution="normal")
     if varying.any():
+        n_quantiles = min(1000, len(described))
+        ranks = QuantileTransformer(n_quantiles=n_quantiles, output_distribution="normal", random_state=seed)
         out[np.ix_(mask, varying)] = standardise(ranks.fit_transform(described[:, varying].astype(np.float64)))
     constant = int((~varying).sum())
     notes = (f"{constant} of {values.shape[1]} columns constant, now 0",) if constant else ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrlm_core.config import PreprocessingConfig
-from mrlm_core.preprocessing.vectors import Features, spread
+from mrlm_core.preprocessing.vectors import Features, note, spread
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset
@@ -47,9 +47,14 @@ def encode_knowledge(dataset: Dataset, modality: str, config: PreprocessingConfi
     embedding = train_transe(
         indexed, len(entities), len(names), config.knowledge_dim, config.knowledge_epochs, seed
     )
-    rows = embedding.entities[pd.Index(entities).get_indexer(pd.Index(list(entity_of.values())))]
-    notes = (f"{len(triples)} triples, {len(entities)} entities, {len(names)} relations",)
-    return spread(rows, list(entity_of), dataset.n_items, "transe", notes)
+    items, place = np.array(list(entity_of)), pd.Index(entities).get_indexer(pd.Index(list(entity_of.values())))
+    known = place >= 0
+    strangers = [str(dataset.item_ids[item]) for item in items[~known]]
+    notes = (
+        f"{len(triples)} triples, {len(entities)} entities, {len(names)} relations",
+        *note(strangers, "items whose entity is in no triple, masked"),
+    )
+    return spread(embedding.entities[place[known]], items[known], dataset.n_items, "transe", notes)
 
 
 def train_transe(
