@@ -23,6 +23,9 @@ MODALITY_WEIGHTS = {"text": 0.3, "image": 0.25, "video": 0.25, "knowledge": 0.2,
 CLUSTER_COUNTS = {"text": 25, "image": 20, "video": 25, "knowledge": 20, "audio": 20}
 
 
+_CHECKOUT = Path(__file__).resolve().parent.parent
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """The network and its losses (§3.2-3.3, Table 2 rows "MT")."""
@@ -196,8 +199,21 @@ def workspace() -> Path:
     """Where data/, runs/, artefacts/ and book/ are: $MRLM_WORKSPACE, else the checkout, else this folder."""
     if "MRLM_WORKSPACE" in os.environ:
         return Path(os.environ["MRLM_WORKSPACE"])
-    checkout = Path(__file__).resolve().parent.parent
-    return checkout if (checkout / "notebooks").is_dir() else Path.cwd()
+    return _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
+
+
+def source_folder(name: str, holding: str) -> Path:
+    """The folder ``name`` with files like ``holding``, of the workspace or else of the checkout of this package.
+
+    Raises ConfigError when neither has one.
+    """
+    for root in (workspace(), _CHECKOUT):
+        if any((root / name).glob(holding)):
+            return root / name
+    raise ConfigError(
+        problem(f"folder {name}/ with {holding}", "in the workspace or the checkout", "neither",
+                "Run inside a checkout of the study, or set MRLM_WORKSPACE to one.")
+    )
 
 
 def _coerce(key: str, value: Any, old: Any) -> Any:

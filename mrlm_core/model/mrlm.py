@@ -54,7 +54,7 @@ class MRLM(keras.Model):
         self.trunk = TripletNetwork(config, name="triplet_network")
         repaired = config.verification == "repaired"
         self.difference = DifferenceCalculation(config.verification_units, "relu" if repaired else None, name="dcp")
-        low_level = (None, config.trunk_channels[0], -(-config.embedding_dim // config.first_stride))
+        low_level = (1, config.trunk_channels[0], -(-config.embedding_dim // config.first_stride))
         self.difference.build(low_level, low_level)
         self.verifier = keras.layers.Dense(1, name="verification")
         self.user_identity = identity_head(self.n_users, config, "user_identity")
@@ -127,8 +127,9 @@ class MRLM(keras.Model):
         }
         for column, name in enumerate(self.modalities):
             positive_ids, negative_ids = (part[:, column] for part in out["clusters"])
+            positive_logits, negative_logits = out["modalities"][name]
             terms[f"loss_m_{name}"] = losses.modality_loss(
-                *out["modalities"][name], positive_ids, negative_ids, positive_ids >= 0, negative_ids >= 0
+                positive_logits, negative_logits, positive_ids, negative_ids, positive_ids >= 0, negative_ids >= 0
             )
         return terms
 

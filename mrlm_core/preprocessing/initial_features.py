@@ -57,6 +57,8 @@ def field_table(ids: np.ndarray, attributes: pd.DataFrame, kinds: dict[str, str]
 
 def _numeric(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     values = column.astype(float).to_numpy()
+    if np.isnan(values).all():
+        return np.zeros((len(values), 1), np.int64), np.zeros((len(values), 1), np.float32)
     spread = np.nanstd(values)
     standard = (values - np.nanmean(values)) / (spread if spread > 0 else 1.0)
     return np.zeros((len(values), 1), np.int64), np.nan_to_num(standard)[:, None].astype(np.float32)
@@ -64,9 +66,8 @@ def _numeric(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 def _categorical(column: pd.Series, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Codes and weights ``[n, K]``; K = 1 unless the values are lists divided by "|"."""
-    text = column.reset_index(drop=True).astype("string").replace("", pd.NA)
-    values = text.str.split("|") if kind == "multi" else text.map(lambda value: [value], na_action="ignore")
-    long = values.explode().dropna()
+    text = column.reset_index(drop=True).astype("string")
+    long = (text.str.split("|").explode() if kind == "multi" else text).replace("", pd.NA).dropna()
     codes, _ = pd.factorize(long, sort=True)
     place = long.groupby(level=0).cumcount().to_numpy()
     rows = long.index.to_numpy()

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from mrlm_core.cache import write_text
-from mrlm_core.config import workspace
+from mrlm_core.config import source_folder, workspace
 from mrlm_core.errors import ConfigError, problem
-from mrlm_core.study.notebooks import recorded, source_folder, source_hash
+from mrlm_core.study.notebooks import recorded, source_hash
 
 FIRST_DATASET = "iot-shop"
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"

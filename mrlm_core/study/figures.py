@@ -66,7 +66,8 @@ def long_tail(counts: Mapping[str, np.ndarray], title: str) -> Figure:
 def heatmap(table: pd.DataFrame, title: str, unit: str, low: float = 0, high: float = 1, digits: int = 2) -> Figure:
     """A labelled table of numbers as coloured cells with the numbers in them; ``unit`` names the colour bar."""
     figure, (axes,) = canvas(3.2 + 0.95 * table.shape[1], 1.8 + 0.55 * table.shape[0])
-    sns.heatmap(table.astype(float), ax=axes, vmin=low, vmax=high, cmap="cividis", annot=True, fmt=f".{digits}f",
+    rounded = table.astype(float).round(digits) + 0.0  # adding zero turns -0.00 into 0.00
+    sns.heatmap(rounded, ax=axes, vmin=low, vmax=high, cmap="cividis", annot=True, fmt=f".{digits}f",
                 linewidths=0.5, cbar_kws={"label": unit})
     axes.set_title(title)
     axes.tick_params(axis="x", rotation=30)
@@ -153,7 +154,7 @@ def cluster_sizes(clusters: Mapping[str, np.ndarray], title: str) -> Figure:
     return figure
 
 
-def projection(points: np.ndarray, labels: np.ndarray, title: str, axis_name: str, shown: int = 8) -> Figure:
+def projection(points: np.ndarray, labels: np.ndarray, title: str, axis_name: str, shown: int = 7) -> Figure:
     """``points`` ``[n, 2]``, the ``shown`` largest clusters of ``labels`` in colours and markers, the others grey."""
     figure, (axes,) = canvas(8, 5.5)
     ids, sizes = np.unique(labels, return_counts=True)

@@ -16,7 +16,7 @@ from typing import IO, Any
 import mrlm_core
 from mrlm_core import config
 from mrlm_core.cache import code_hash, content_hash, write_text
-from mrlm_core.config import workspace
+from mrlm_core.config import source_folder, workspace
 from mrlm_core.errors import ConfigError, problem
 
 # What runs and renders chapters cannot change what is in them, so it is left out of their keys.
@@ -99,20 +99,6 @@ def plan(dataset: str, data_hash: str, parameters: Mapping[str, Any], only: Sequ
             )
         )
     return chapters
-
-
-def source_folder(name: str, holding: str) -> Path:
-    """The folder ``name`` with files like ``holding``, of the workspace or else of the checkout of this package.
-
-    Raises ConfigError when neither has one.
-    """
-    for root in (workspace(), Path(mrlm_core.__file__).resolve().parent.parent):
-        if any((root / name).glob(holding)):
-            return root / name
-    raise ConfigError(
-        problem(f"folder {name}/ with {holding}", "in the workspace or the checkout", "neither",
-                "Run inside a checkout of the study, or set MRLM_WORKSPACE to one.")
-    )
 
 
 def chapter_sources() -> list[Path]:

@@ -43,8 +43,8 @@ def cost_and_quality(records: Sequence[RunRecord], metric: str) -> Figure:
     seconds = table["preprocessing (s)"] + table["training (s)"]
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     colours = sns.color_palette("colorblind", len(means))
-    for colour, (model, value) in zip(colours, means.items(), strict=True):
-        axes.scatter(max(float(seconds[model]), 0.01), value, s=60, color=colour, label=model)
+    for colour, model in zip(colours, means.index, strict=True):
+        axes.scatter(max(float(seconds.loc[model]), 0.01), means.loc[model], s=60, color=colour, label=model)
     axes.set(xscale="log", xlabel="preprocessing + training (seconds, log scale)", ylabel=f"{metric} on test")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     axes.grid(alpha=0.3)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from mrlm_core.config import workspace
+from mrlm_core.config import source_folder
 from mrlm_core.evaluation.significance import Interval, difference_interval, mean_interval
 from mrlm_core.study.record import RunRecord
 
@@ -54,7 +53,7 @@ def styled(records: Sequence[RunRecord], metrics: Sequence[str], caption: str) -
     best = {metric: means[metric].idxmax() for metric in metrics if means[metric].notna().any()}
 
     def bold(column: pd.Series) -> list[str]:
-        return ["font-weight: bold" if name == best.get(column.name) else "" for name in column.index]
+        return ["font-weight: bold" if name == best.get(str(column.name)) else "" for name in column.index]
 
     return text.style.apply(bold).set_caption(caption)
 
@@ -126,5 +125,4 @@ def _cell(row: pd.Series) -> str:
 
 @lru_cache
 def _paper() -> dict[str, Any]:
-    path = Path(workspace()) / "data" / "paper" / "tables.json"
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads((source_folder("data/paper", "tables.json") / "tables.json").read_text(encoding="utf-8"))
