@@ -67,7 +67,8 @@ def _numeric(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 def _categorical(column: pd.Series, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Codes and weights ``[n, K]``; K = 1 unless the values are lists divided by "|"."""
     text = column.reset_index(drop=True).astype("string")
-    long = (text.str.split("|").explode() if kind == "multi" else text).replace("", pd.NA).dropna()
+    long = text.str.split("|").explode() if kind == "multi" else text
+    long = long[long.fillna("") != ""]
     codes, _ = pd.factorize(long, sort=True)
     place = long.groupby(level=0).cumcount().to_numpy()
     rows = long.index.to_numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,7 +84,7 @@ def _suggest(trial: Any, space: Any) -> dict[str, Any]:
     return {name: _SUGGESTIONS[kind](trial, name, *bounds) for name, (kind, *bounds) in space.items()}
 
 
-_SUGGESTIONS = {
+_SUGGESTIONS: dict[str, Callable[..., Any]] = {
     "float": lambda trial, name, low, high, log=False: trial.suggest_float(name, low, high, log=log),
     "int": lambda trial, name, low, high, log=False: trial.suggest_int(name, low, high, log=log),
     "choice": lambda trial, name, values: trial.suggest_categorical(name, list(values)),
