@@ -1,0 +1,48 @@
+"""Every chapter on the tiny dataset, through the command line, and the book built from them, warnings as errors."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mrlm_core.cli import main
+from mrlm_core.config import source_folder
+
+# What keeps the run short; the tiny preset does the rest.
+SHORT = ["--preset", "tiny", "--seeds", "1", "--set", "models=[Popularity, EASE, U-GFRL, MRLM]"]
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of its own in which `mrlm data make`, `mrlm study` and `mrlm book` have run on iot-shop-tiny."""
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MRLM_WORKSPACE", str(folder))
+        patch.chdir(folder)
+        assert main(["data", "make", "iot-shop-tiny"]) == 0
+        assert main(["study", "iot-shop-tiny", *SHORT]) == 0
+        assert main(["book", "--quiet"]) == 0
+    return folder
+
+
+def test_every_chapter_ran_and_is_in_the_book(studied: Path) -> None:
+    sources = {path.stem for path in source_folder("notebooks", "*.ipynb").glob("*.ipynb")}
+    executed = {path.stem for path in (studied / "book" / "executed" / "iot-shop-tiny").glob("*.ipynb")}
+    pages = {path.stem for path in (studied / "_build" / "html" / "executed" / "iot-shop-tiny").glob("*.html")}
+    assert sources == executed == pages
+
+
+def test_pages_load_nothing_from_outside(studied: Path) -> None:
+    pages = list((studied / "_build" / "html").rglob("*.html"))
+    assert len(pages) > 10
+    for page in pages:
+        loaded = re.findall(r'<(?:script|img|iframe)[^>]+src="(https?:)?//', page.read_text(encoding="utf-8"))
+        assert not loaded, page.name
+
+
+def test_second_study_finds_everything_up_to_date(
+    studied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MRLM_WORKSPACE", str(studied))
+    assert main(["study", "iot-shop-tiny", *SHORT]) == 0
+    assert "running" not in capsys.readouterr().out
