@@ -79,7 +79,7 @@ def modality_clusters(
     inputs = {"features": source.key, "n_clusters": count, "method": config.clustering, "seed": CONTENT_SEED}
     arrays, key = artefact(
         "clusters", inputs, clustering.__name__,
-        lambda: {"clusters": clustering.cluster_items(made, count, method=config.clustering, seed=CONTENT_SEED)},
+        lambda: {"clusters": clustering.cluster_items(made, count, config.clustering, CONTENT_SEED, modality)},
     )
     return arrays["clusters"], Artefact(key, f"{source.encoder} + {config.clustering} kernel k-means", source.notes)
 
