@@ -13,7 +13,7 @@ from mrlm_core.preprocessing.kernels import DEFAULT_KERNELS, Kernel, kernel_bank
 from mrlm_core.preprocessing.vectors import Features
 
 DENSE_EIGEN_LIMIT = 1500  # below this many rows LAPACK is faster than Lanczos
-BLOCK_BYTES = 256 * 2**20  # of Nyström features held at once
+BLOCK_BYTES = 32 * 2**20  # rows of a kernel matrix, or of Nyström features, worked on at once
 NYSTROM_RANK_CUTOFF = 1e-10  # relative eigenvalue below which a landmark direction is only rounding error
 
 
@@ -177,9 +177,9 @@ def _exact(bank: list[Kernel], k: int, alternation: _Alternation) -> tuple[np.nd
     total = np.empty_like(matrices[0])
 
     def relax(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        np.multiply(matrices[0], np.float32(theta[0] ** 2), out=total)
-        for matrix, weight in zip(matrices[1:], theta[1:], strict=True):
-            for rows in _blocks(len(total), total[0].nbytes):
+        for rows in _blocks(len(total), total[0].nbytes):
+            np.multiply(matrices[0][rows], np.float32(theta[0] ** 2), out=total[rows])
+            for matrix, weight in zip(matrices[1:], theta[1:], strict=True):
                 total[rows] += matrix[rows] * np.float32(weight**2)
         relaxed = _top_eigenvectors(total, k, alternation.seed)
         kept = [np.einsum("ij,ij->j", relaxed, matrix @ relaxed, dtype=np.float64) for matrix in matrices]
@@ -189,12 +189,17 @@ def _exact(bank: list[Kernel], k: int, alternation: _Alternation) -> tuple[np.nd
 
 
 def _centred_unit_trace(kernel: Kernel) -> np.ndarray:
-    matrix = kernel.between(kernel.points, kernel.points)
-    means = matrix.mean(axis=1, dtype=np.float64)
-    trace = np.trace(matrix, dtype=np.float64) - means.sum()
-    matrix -= means.astype(np.float32)[:, None]
-    matrix -= (means - means.mean()).astype(np.float32)
-    matrix *= np.float32(1 / trace)
+    n = len(kernel.points)
+    matrix, means = np.empty((n, n), np.float32), np.empty(n)
+    for rows in _blocks(n, 4 * n):
+        matrix[rows] = kernel.between(kernel.points[rows], kernel.points)
+        means[rows] = matrix[rows].mean(axis=1, dtype=np.float64)
+    scale = np.float32(1 / (kernel.diagonal_sum() - means.sum()))
+    shift = (means - means.mean()).astype(np.float32)
+    for rows in _blocks(n, 4 * n):
+        matrix[rows] -= means[rows, None].astype(np.float32)
+        matrix[rows] -= shift
+        matrix[rows] *= scale
     return matrix
 
 
@@ -266,17 +271,12 @@ def _landmark_map(kernel: Kernel, landmarks: np.ndarray) -> np.ndarray:
     return vectors[:, real] / np.sqrt(values[real])
 
 
-def _nystrom_features(
-    bank: list[Kernel], maps: list[np.ndarray], landmarks: np.ndarray, rows: slice
-) -> np.ndarray:
-    """``[rows, features]``: every kernel's features side by side, not centred."""
-    return np.concatenate(
-        [
-            kernel.between(kernel.points[rows].astype(np.float64), kernel.points[landmarks].astype(np.float64)) @ to
-            for kernel, to in zip(bank, maps, strict=True)
-        ],
-        axis=1,
-    )
+def _nystrom_features(bank: list[Kernel], maps: list[np.ndarray], landmarks: np.ndarray, rows: slice) -> np.ndarray:
+    """``[rows, features]``: every kernel's features side by side, not centred, float64."""
+    return np.concatenate([
+        kernel.between(kernel.points[rows].astype(np.float64), kernel.points[landmarks].astype(np.float64)) @ to
+        for kernel, to in zip(bank, maps, strict=True)
+    ], axis=1)
 
 
 def _blocks(n: int, row_bytes: int) -> Iterator[slice]:
