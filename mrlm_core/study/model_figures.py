@@ -58,7 +58,7 @@ def _matrix(axes: Axes, values: np.ndarray, title: str, top: float, diverging: b
     low = -top if diverging else 0.0
     image = axes.imshow(values, cmap="PuOr" if diverging else "Blues", vmin=low, vmax=top * (1 if diverging else 1.4))
     for (i, j), value in np.ndenumerate(values):
-        dark = np.mean(image.cmap(image.norm(value))[:3]) < 0.5
+        dark = np.mean(image.cmap(image.norm(value))[:3]) < 0.6
         axes.text(j, i, f"{value + 0.0:.2f}", ha="center", va="center", fontsize=9, color="white" if dark else "black")
     axes.set_title(title, fontsize=10.5)
     axes.set_xticks(range(values.shape[1]))
