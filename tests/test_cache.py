@@ -119,10 +119,15 @@ def test_a_failed_computation_leaves_nothing(package, tmp_path):
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "folder" / "table.csv"
     write_text(path, "old")
-    with pytest.raises(KeyboardInterrupt), atomic(path) as temporary:
-        temporary.write_text("ne")
-        assert path.read_text() == "old"
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with atomic(path) as temporary:
+            temporary.write_text("ne")
+            assert path.read_text() == "old"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert [file.name for file in path.parent.iterdir()] == ["table.csv"]
     assert path.read_text() == "old"
     write_text(path, "néw")

@@ -18,6 +18,7 @@ def test_equations_and_one_epoch_on_jax():
     chosen = ["test_losses.py", "test_gfrl.py", "test_mrlm.py::test_one_epoch_on_any_backend"]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(str(HERE / name) for name in chosen)]
     command += ["-k", "not sampled_"]  # slow one operation at a time; the epoch uses the sampled heads
-    done = subprocess.run(command, env={**os.environ, **settings}, cwd=HERE.parent.parent, capture_output=True, text=True)
+    environment = {**os.environ, **settings}
+    done = subprocess.run(command, env=environment, cwd=HERE.parent.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert "33 passed" in done.stdout  # a file that collected nothing would pass too

@@ -66,9 +66,9 @@ def test_numeric_values_weigh_one_row_and_nan_weighs_nothing():
     np.testing.assert_allclose(table.weights[:, position, 0], [-2 / deviation, 0, 0, 2 / deviation], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("kind", "values"), [("numeric", [np.nan] * 4), ("categorical", [""] * 4), ("multi", [""] * 4)])
-def test_a_column_without_any_value_adds_nothing(kind, values):
-    table = field_table(IDS, pd.DataFrame({"empty": values}, index=IDS), {"empty": kind})
+@pytest.mark.parametrize(("kind", "missing"), [("numeric", np.nan), ("categorical", ""), ("multi", "")])
+def test_a_column_without_any_value_adds_nothing(kind, missing):
+    table = field_table(IDS, pd.DataFrame({"empty": [missing] * 4}, index=IDS), {"empty": kind})
     assert [rows_of(table, item, "empty") for item in range(4)] == [{}] * 4
     assert np.isfinite(table.weights).all()
 

@@ -28,7 +28,8 @@ def calls(tmp_path, monkeypatch):
 
     def encode(dataset, modality, config, seed):
         found.append(f"encode {modality}")
-        return Features(np.eye(4, dtype=np.float32), np.array([1, 1, 1, 0], bool), "stand-in", ("1 file unreadable: é",))
+        mask = np.array([1, 1, 1, 0], bool)
+        return Features(np.eye(4, dtype=np.float32), mask, "stand-in", ("1 file unreadable: é",))
 
     def cluster(made, n_clusters, method="exact", seed=0, modality=""):
         found.append(f"cluster {modality} {n_clusters} {method}")

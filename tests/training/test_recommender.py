@@ -43,7 +43,8 @@ def vectors():
 
 @pytest.fixture(scope="module")
 def mrlm(parts, vectors):
-    model = MRLMRecommender("tiny", **{"protocol.selection_cutoff": 10, "training.max_epochs": 8, "training.patience": 8})
+    settings = {"protocol.selection_cutoff": 10, "training.max_epochs": 8, "training.patience": 8}
+    model = MRLMRecommender("tiny", **settings)
     model.fit(parts, 0, vectors, {"text": np.arange(ITEMS, dtype=np.int32) % 3})
     return model
 
