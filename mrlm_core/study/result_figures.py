@@ -22,6 +22,7 @@ def recall_by_cutoff(records: Sequence[RunRecord], cutoffs: Sequence[int]) -> Fi
     last = table[table["cutoff"] == max(cutoffs)].set_index("model")["mean"]
     order = list(last.sort_values(ascending=False).index)
     figure, axes = plt.subplots(figsize=(9, 5.5), layout="constrained")
+    plt.close(figure)  # a notebook shows it where it is a value, not once more
     for place, (model, colour) in enumerate(zip(order, sns.color_palette("colorblind", len(order)), strict=True)):
         rows = table[table["model"] == model].sort_values("cutoff")
         spread = np.abs(rows[["low", "high"]].to_numpy().T - rows["mean"].to_numpy())
@@ -42,6 +43,7 @@ def cost_and_quality(records: Sequence[RunRecord], metric: str) -> Figure:
     table = costs(records)
     seconds = table["preprocessing (s)"] + table["training (s)"]
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    plt.close(figure)  # a notebook shows it where it is a value, not once more
     colours = sns.color_palette("colorblind", len(means))
     for colour, model in zip(colours, means.index, strict=True):
         axes.scatter(max(float(seconds.loc[model]), 0.01), means.loc[model], s=60, color=colour, label=model)
