@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Encoder = Callable[["Dataset", str, PreprocessingConfig, int], Features]
 
-__all__ = ["Features", "encode", "encoders"]
+__all__ = ["Features", "encode", "encoder_of", "encoders"]
 
 
 def encoders() -> dict[str, Encoder]:
@@ -31,11 +31,10 @@ def encoders() -> dict[str, Encoder]:
     }
 
 
-def encode(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: int) -> Features:
-    """The vectors of every item for ``modality``; same seed, same bytes.
+def encoder_of(dataset: Dataset, modality: str) -> Encoder:
+    """The encoder that serves ``modality``.
 
-    Raises DatasetError when the dataset has no such modality or none of its items can be described, ConfigError
-    when no encoder serves its kind.
+    Raises DatasetError when the dataset has no such modality, ConfigError when no encoder serves its kind.
     """
     if modality not in dataset.modalities:
         known = ", ".join(dataset.modalities) or "none"
@@ -45,7 +44,15 @@ def encode(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: i
     if kind not in encoders():
         raise ConfigError(problem(f"modality {modality!r}", f"a kind among {', '.join(encoders())}", repr(kind),
                                   "Correct its kind in dataset.yml."))
-    features = encoders()[kind](dataset, modality, config, seed)
+    return encoders()[kind]
+
+
+def encode(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: int) -> Features:
+    """The vectors of every item for ``modality``; same seed, same bytes.
+
+    Raises what ``encoder_of`` raises, and DatasetError when none of the items can be described.
+    """
+    features = encoder_of(dataset, modality)(dataset, modality, config, seed)
     if not features.mask.any():
         found = "; ".join(features.notes)
         raise DatasetError(problem(f"modality {modality!r} of {dataset.name}", "at least one describable item", found,

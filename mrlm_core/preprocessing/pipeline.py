@@ -56,7 +56,7 @@ def modality_features(
         return {"values": made.values, "mask": made.mask, "encoder": np.array(made.encoder),
                 "notes": np.array(made.notes, dtype=str)}
 
-    arrays, key = artefact("features", inputs, features.__name__, compute)
+    arrays, key = artefact("features", inputs, features.encoder_of(dataset, modality).__module__, compute)
     notes = tuple(str(note) for note in arrays["notes"])
     made = Features(arrays["values"], arrays["mask"], str(arrays["encoder"]), notes)
     return made, Artefact(key, made.encoder, notes)
