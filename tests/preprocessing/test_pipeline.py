@@ -37,6 +37,7 @@ def calls(tmp_path, monkeypatch):
 
     monkeypatch.setattr(initial_features, "train_xdeepfm", train)
     monkeypatch.setattr(features, "encode", encode)
+    monkeypatch.setattr(features, "encoder_of", lambda dataset, modality: encode)
     monkeypatch.setattr(clustering, "cluster_items", cluster)
     return found
 
