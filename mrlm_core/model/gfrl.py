@@ -105,10 +105,9 @@ class DifferenceCalculation(keras.layers.Layer):
 
     def item_part(self, h_item: Tensor) -> Tensor:
         """What the item's matrix takes from C_p, ``[B, units]``."""
-        rows, columns = self.kernel.shape[:2]
-        padded = ops.pad(self.kernel, [[1, 1], [1, 1], [0, 0], [0, 0], [0, 0]])
+        offsets_first = ops.transpose(self.kernel, (2, 3, 0, 1, 4))
         scattered = sum(
-            padded[2 - p : 2 - p + rows, 2 - q : 2 - q + columns, p, q, :]
+            _shift(_shift(offsets_first[p, q], p - 1, axis=0), q - 1, axis=1)
             for p in range(WINDOW)
             for q in range(WINDOW)
         )
@@ -121,6 +120,17 @@ class DifferenceCalculation(keras.layers.Layer):
     def _product(self, h: Tensor, folded: Tensor) -> Tensor:
         h = ops.convert_to_tensor(h)
         return ops.matmul(ops.reshape(h, (-1, h.shape[1] * h.shape[2])), ops.reshape(folded, (-1, self.units)))
+
+
+def _shift(array: Tensor, by: int, axis: int) -> Tensor:
+    """``array`` moved ``by`` places along ``axis``, zeros coming in and the far end falling off."""
+    if by == 0:
+        return array
+    length = array.shape[axis]
+    kept = slice(0, length - by) if by > 0 else slice(-by, length)
+    padding = [[0, 0]] * len(array.shape)
+    padding[axis] = [max(by, 0), max(-by, 0)]
+    return ops.pad(array[(slice(None),) * axis + (kept,)], padding)
 
 
 class IdentityHead(keras.layers.Layer):
