@@ -57,7 +57,7 @@ def fold(vectors: Representations, latest: np.ndarray, preference: Preference) -
 def _tiled(
     g_user: np.ndarray, g_item: np.ndarray, m_item: np.ndarray, latest: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """cos([g_u, m_l1 .. m_lL], [g_v, m_v .. m_v]); a user with fewer than L items tiles the mean of those he has."""
+    """cos([g_u, m_l1 .. m_lL], [g_v, m_v .. m_v]); a user with fewer than L items repeats those he has."""
     mean = _mean_of_latest(m_item, latest)
     squares = np.square(m_item).sum(1)
     user_norm = np.sqrt(np.square(g_user).sum(1) + count * _mean_of_latest(squares[:, None], latest)[:, 0])

@@ -17,7 +17,7 @@ from mrlm_core.cache import code_hash, content_hash
 from mrlm_core.config import settings_of, workspace
 from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.datasets.splits import Interactions, Split, interactions, random_split
-from mrlm_core.errors import ConfigError, UserError, problem
+from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.evaluation.metrics import evaluate
 from mrlm_core.preprocessing import pipeline
 from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
@@ -30,7 +30,7 @@ PROTOCOL_MODULES = ("mrlm_core.evaluation.metrics", "mrlm_core.datasets.splits",
 def run_or_load(spec: RunSpec) -> RunRecord:
     """The record of ``spec``: from runs/ when this spec, data and code have one, else by running it now.
 
-    A UserError (a name or value that does not exist) is raised; any other failure becomes a failed record.
+    A ConfigError or DatasetError (the user's mistake) is raised; any other failure becomes a failed record.
     """
     dataset = _dataset(str(dataset_folder(spec.dataset)))
     key = run_key(spec, dataset)
@@ -46,9 +46,9 @@ def run_or_load(spec: RunSpec) -> RunRecord:
     stages = Stages()
     try:
         result, per_user = _run(spec, dataset, stages, folder / "checkpoint")
-    except UserError:
+    except (ConfigError, DatasetError):
         raise
-    except Exception as error:  # recorded, shown as failed in every table
+    except Exception as error:  # a diverged training too: recorded, shown as failed in every table
         failure = {"status": "failed", "error": f"{type(error).__name__}: {error}", "validation": {}, "test": {}}
         return save_record(folder, {**data, **failure, "stages": stages.rows}, None)
     record = save_record(folder, {**data, **result, "status": "done", "stages": stages.rows}, per_user)

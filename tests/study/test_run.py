@@ -70,6 +70,13 @@ def test_failure_is_recorded_and_the_rest_go_on(workspace: Path, monkeypatch: py
     assert not run_or_load(specs[0]).failed, "a failed run is tried again"
 
 
+def test_a_diverged_training_is_a_failed_record(workspace: Path) -> None:
+    settings = {**FAST, "training.learning_rate": 1e30, "model.output_activation": "linear"}
+    record = run_or_load(replace(MRLM, settings=settings))
+    assert record.failed
+    assert "TrainingError" in record.data["error"]
+
+
 def test_seed_split_and_settings_change_the_record(workspace: Path) -> None:
     base = RunSpec("shop", "BPR-MF", preset="tiny")
     keys = {run_or_load(replace(base, **change)).folder.name
