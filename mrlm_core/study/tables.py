@@ -55,7 +55,7 @@ def styled(records: Sequence[RunRecord], metrics: Sequence[str], caption: str) -
     def bold(column: pd.Series) -> list[str]:
         return ["font-weight: bold" if name == best.get(str(column.name)) else "" for name in column.index]
 
-    return text.style.apply(bold).set_caption(caption)
+    return text.style.apply(bold).set_properties(**{"white-space": "nowrap"}).set_caption(caption)
 
 
 def differences(records: Sequence[RunRecord], metric: str, reference: str) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def _draw(record: RunRecord) -> tuple[int, int]:
 def _cell(row: pd.Series) -> str:
     if row["runs"] == 0:
         return "failed"
-    text = f"{row['mean']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"
+    text = f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
     return f"{text} ({row['failed']} failed)" if row["failed"] else text
 
 

@@ -1,6 +1,7 @@
 """Every chapter on the tiny dataset, through the command line, and the book built from them, warnings as errors."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ SHORT = ["--preset", "tiny", "--seeds", "1", "--set", "models=[Popularity, EASE,
 def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace of its own in which `mrlm data make`, `mrlm study` and `mrlm book` have run on iot-shop-tiny."""
     folder = tmp_path_factory.mktemp("study")
+    shutil.copytree(source_folder("book", "_toc.yml") / "results", folder / "book" / "results")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MRLM_WORKSPACE", str(folder))
         patch.chdir(folder)
