@@ -32,7 +32,8 @@ def run_or_load(spec: RunSpec) -> RunRecord:
 
     A ConfigError or DatasetError (the user's mistake) is raised; any other failure becomes a failed record.
     """
-    dataset = _dataset(str(dataset_folder(spec.dataset)))
+    place = dataset_folder(spec.dataset)
+    dataset = _dataset(str(place), place.stat().st_mtime_ns)
     key = run_key(spec, dataset)
     folder = workspace() / "runs" / dataset.name / key
     found = load_record(folder)
@@ -159,5 +160,6 @@ def _plain(value: Any) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _dataset(folder: str) -> Dataset:
+def _dataset(folder: str, changed: int) -> Dataset:
+    """The dataset, kept between runs until its folder is made anew (``changed`` is the folder's time)."""
     return load_dataset(folder)
