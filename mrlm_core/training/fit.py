@@ -87,7 +87,7 @@ def fit(
         if checkpoint is not None:
             _save(checkpoint, model, history, best)
         bar.update()
-        bar.set_postfix({"loss": f"{losses['loss']:.3f}", "validation": f"{score:.4f}"})
+        bar.set_postfix({**{term: f"{value:.3f}" for term, value in losses.items()}, "validation": f"{score:.4f}"})
     bar.close()
     model.set_weights(best)
     return history
