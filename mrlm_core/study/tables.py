@@ -55,8 +55,8 @@ def styled(records: Sequence[RunRecord], metrics: Sequence[str], caption: str) -
     def bold(column: pd.Series) -> list[str]:
         return ["font-weight: bold" if name == best.get(str(column.name)) else "" for name in column.index]
 
-    one_line = {"selector": "td", "props": [("white-space", "nowrap"), ("font-size", "85%")]}
-    return text.style.apply(bold).set_table_styles([one_line]).set_caption(caption)
+    one_line = "white-space: nowrap; font-size: 85%"
+    return text.style.apply(bold).set_table_styles([{"selector": "td", "props": one_line}]).set_caption(caption)
 
 
 def differences(records: Sequence[RunRecord], metric: str, reference: str) -> pd.DataFrame:
