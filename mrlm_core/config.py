@@ -102,7 +102,6 @@ class ProtocolConfig:
     validation_ratio: float = 0.2
     cutoffs: tuple[int, ...] = (10, 20, 50, 100)  # N
     selection_cutoff: int = 20
-    auc_definition: str = "librec"
 
 
 @dataclass(frozen=True)
