@@ -1,66 +1,58 @@
-"""``python -m benchmarks``: run all, print the tables and keep them in RESULTS.md."""
+"""``python -m benchmarks [NAME ...]``: measure all sections or the named ones, and write RESULTS.md."""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import os
 import platform
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import full_ranking, training_step
+from benchmarks.section import Section, kept
 from mrlm_core.cache import write_text
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+# Modules of this package with a function ``run() -> Section``, in the order of the page.
+SECTIONS = ("limits", "training_step", "full_ranking")
 
 
-def main() -> None:
-    """Minutes; close other programs first."""
-    report = "\n".join(["# Benchmarks", "", *machine(), "", *training(), "", *rankings(), ""])
-    print(report)
-    write_text(RESULTS, report)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print and keep; close other programs first."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SECTIONS)} (all)")
+    names = parser.parse_args(argv).names or SECTIONS
+    unknown = [name for name in names if name not in SECTIONS]
+    if unknown:
+        parser.error(f"no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
+    for name in names:
+        print(f"{name} ...", flush=True)
+        section = importlib.import_module(f"benchmarks.{name}").run().stamped()
+        section.keep(name)
+        print("\n".join([*section.lines, "", *(target.row() for target in section.targets), ""]), flush=True)
+    write_text(RESULTS, page([section for section in map(kept, SECTIONS) if section is not None]))
+
+
+def page(sections: Sequence[Section]) -> str:
+    """RESULTS.md: machine, every target with its figure, then the sections."""
+    targets = [target.row() for section in sections for target in section.targets]
+    table = ["## Targets", "", "| what | wanted | measured | |", "|---|---|---|---|", *targets, ""]
+    parts = [line for s in sections for line in (f"## {s.title}", "", f"*{s.measured}*", "", *s.lines, "")]
+    lines = ["# Benchmarks", "", *machine(), "", *(table if targets else []), *parts]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def machine() -> list[str]:
-    """Where and when, as a list in Markdown."""
+    """Where, as a list in Markdown."""
     names = ("tensorflow", "keras", "numpy")
     processor, flags = _processor()
     return [
         "Made by `make bench`. Compare ratios, not rates: both sides of a ratio ran in turn in one process on the same"
         " busy or idle machine. Ranges are over the repeats.", "",
-        f"- {datetime.now(UTC):%Y-%m-%d}, load average at the start {os.getloadavg()[0]:.1f}",
         f"- {processor}, {len(os.sched_getaffinity(0))} cores; {' '.join(flags)}",
         f"- Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in names),
-        f"- float32 matrix product of 4,096: {full_ranking.matrix_rate():,.0f} GFLOP/s",
-    ]
-
-
-def training(cases: dict[str, int] = training_step.CASES, **sizes: int) -> list[str]:
-    """The training step's section."""
-    measured = [training_step.run(name, calls, **sizes) for name, calls in cases.items()]
-    apart = max(relative for _, relative in measured)
-    difference = f"at most {max(apart, 1e-7):.0e} of the value"  # float32 knows no less
-    return [
-        "## Training step", "",
-        "Ours: one stacked trunk call, folded difference calculation, several optimiser steps a compiled call. Literal:"
-        " three trunk calls, the difference tensor built and flattened into a dense layer, plain `fit`. Both with full"
-        f" softmax, five modalities, Adam; at equal weights their losses differ by {difference}.", "",
-        "| preset and size | ours, triplets/s | literal, triplets/s | times as fast | range |",
-        "|---|--:|--:|--:|--:|",
-        *(comparison.row() for comparison, _ in measured),
-    ]
-
-
-def rankings(cases: list[tuple[int, int, int]] = full_ranking.CASES) -> list[str]:
-    """The full ranking's section."""
-    return [
-        "## Full ranking", "",
-        "Ours: exact top 100 of all items but the user's own, ties by index. Bare: the matrix product of the scores"
-        " alone. 1 would be the limit.", "",
-        "| size | ours, users/s | bare product, users/s | share of the limit | range |",
-        "|---|--:|--:|--:|--:|",
-        *(full_ranking.run(*case).row() for case in cases),
     ]
 
 

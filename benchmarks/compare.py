@@ -45,6 +45,12 @@ def in_turn(
     return Comparison(name, unit, amount, seconds[:, 0], seconds[:, 1])
 
 
+def seconds_of(call: Callable[[], object], repeats: int) -> np.ndarray:
+    """Seconds of each of ``repeats`` calls, after one untimed."""
+    call()
+    return np.array([_seconds(call) for _ in range(repeats)])
+
+
 def _seconds(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()

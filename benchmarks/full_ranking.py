@@ -6,12 +6,24 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from benchmarks.compare import Comparison, in_turn
+from benchmarks.section import Section
 from mrlm_core.evaluation import ranking
 
+HEADER = ["| size | ours, users/s | bare product, users/s | share of the limit | range |", "|---|--:|--:|--:|--:|"]
 CASES = [(6_040, 3_706, 192), (20_000, 27_278, 192)]  # users, items, width of the vectors
 
 
-def run(n_users: int, n_items: int, width: int, n: int = 100, seen: int = 144, repeats: int = 5) -> Comparison:
+def run(cases: list[tuple[int, int, int]] = CASES) -> Section:
+    """The full ranking's section."""
+    lines = [
+        "Ours: exact top 100 of all items but the user's own, ties by index. Bare: the matrix product of the scores"
+        " alone. 1 would be the limit.", "",
+        *HEADER, *(compare(*case).row() for case in cases),
+    ]
+    return Section("Full ranking", lines, [])
+
+
+def compare(n_users: int, n_items: int, width: int, n: int = 100, seen: int = 144, repeats: int = 5) -> Comparison:
     """``top_n`` without each user's ``seen`` items against the product alone, in the same blocks of users."""
     rng = np.random.default_rng(0)
     users, items = (rng.normal(size=(count, width)).astype(np.float32) for count in (n_users, n_items))
@@ -29,16 +41,3 @@ def run(n_users: int, n_items: int, width: int, n: int = 100, seen: int = 144, r
             score(np.arange(start, min(start + size, n_users)))
 
     return in_turn(name, "users", n_users, lists, product, repeats)
-
-
-def matrix_rate(size: int = 4_096, repeats: int = 5) -> float:
-    """GFLOP/s of a square float32 matrix product, the best of ``repeats``: the machine's limit as reached here."""
-    import tensorflow as tf
-
-    matrix = tf.random.normal((size, size))
-
-    def product() -> None:
-        tf.matmul(matrix, matrix).numpy()
-
-    seconds = in_turn("", "", 1, product, lambda: None, repeats).ours
-    return 2 * size**3 / float(seconds.min()) / 1e9

@@ -19,7 +19,9 @@ def benchmarks(monkeypatch):
 
 
 def test_the_literal_step_computes_the_same_loss(benchmarks):
-    comparison, apart = benchmarks.training_step.run("tiny", calls=1, n_users=20, n_items=30, repeats=2)
+    from benchmarks import training_step
+
+    comparison, apart = training_step.compare("tiny", calls=1, n_users=20, n_items=30, repeats=2)
     assert 0 <= apart < 1e-5
     assert comparison.amount == 16 * 32
     assert comparison.ratios.shape == (2,)
@@ -27,16 +29,41 @@ def test_the_literal_step_computes_the_same_loss(benchmarks):
 
 
 def test_the_literal_model_differs_when_its_weights_do(benchmarks):
-    (ours, literal), rows = benchmarks.training_step._models("tiny", 20, 30, 64)
+    from benchmarks import training_step
+
+    (ours, literal), rows = training_step._models("tiny", 20, 30, 64)
     literal.difference.kernel.assign(literal.difference.kernel + 0.1)
-    assert benchmarks.training_step._loss_difference((ours, literal), rows) > 1e-4
+    assert training_step._loss_difference((ours, literal), rows) > 1e-4
 
 
 def test_ranking_and_its_table(benchmarks):
-    lines = benchmarks.rankings([(30, 200, 8)])
-    assert "30 users, 200 items, 8 wide" in lines[-1]
-    assert lines[-1].count("|") == 6
-    assert benchmarks.full_ranking.matrix_rate(64, repeats=2) > 0
+    from benchmarks import full_ranking
+
+    section = full_ranking.run([(30, 200, 8)])
+    assert "30 users, 200 items, 8 wide" in section.lines[-1]
+    assert section.lines[-1].count("|") == 6
+
+
+def test_limits_are_positive_rates(benchmarks):
+    from benchmarks import limits
+
+    for rates in (limits.matrix_rates("float32", 64, 2), limits.matrix_rates("bfloat16", 64, 2),
+                  limits.copy_rates(2**20, 2)):
+        assert rates.shape == (2,)
+        assert (rates > 0).all()
+
+
+def test_the_page_shows_every_target_and_keeps_sections_that_were_not_run_again(benchmarks, monkeypatch, tmp_path):
+    from benchmarks import section
+
+    monkeypatch.setattr(section, "KEPT", tmp_path)
+    made = section.Section("Speed", ["| a |"], [section.Target("step", "2x", "1.5x", False, "memory")]).stamped()
+    made.keep("speed")
+    page = benchmarks.page([section.kept("speed")])
+    assert section.kept("other") is None
+    assert "| step | 2x | 1.5x | **not met**: memory |" in page
+    assert "| a |" in page
+    assert made.measured in page
 
 
 def test_calls_are_taken_in_turn_after_one_untimed_each(benchmarks):
