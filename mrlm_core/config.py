@@ -17,6 +17,8 @@ NEGATIVE_ARMS = ("uniform", "explicit", "mixed")
 PREFERENCE_FORMS = ("blockwise", "tiled", "global-only", "multimodal-only", "literal")
 IDENTITY_HEADS = ("auto", "full", "sampled")
 OUTPUT_ACTIVATIONS = ("sigmoid", "linear")
+PRECISIONS = ("float32", "bfloat16")
+OPTIMIZERS = ("auto", "adam", "row-adam")
 
 # The paper has no audio weight or audio clusters; these stand beside Table 2's four (our addition).
 MODALITY_WEIGHTS = {"text": 0.3, "image": 0.25, "video": 0.25, "knowledge": 0.2, "audio": 0.2}
@@ -49,6 +51,7 @@ class ModelConfig:
     identity_head: str = "auto"
     identity_full_limit: int = 20_000  # "auto" samples above this many classes
     sampled_candidates: int = 1024
+    precision: str = "float32"  # "bfloat16": products and convolutions in 16 bits, all else in 32
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class TrainingConfig:
 
     batch_size: int = 128  # B
     learning_rate: float = 0.001
+    optimizer: str = "auto"  # "row-adam" where an identity head is sampled, else "adam"
     max_epochs: int = 60
     patience: int = 6
     negatives: str = "uniform"
@@ -235,6 +239,8 @@ def _check(config: StudyConfig) -> None:
     _choice("model.verification", m.verification, VERIFICATIONS)
     _choice("model.identity_head", m.identity_head, IDENTITY_HEADS)
     _choice("model.output_activation", m.output_activation, OUTPUT_ACTIVATIONS)
+    _choice("model.precision", m.precision, PRECISIONS)
+    _choice("training.optimizer", t.optimizer, OPTIMIZERS)
     _choice("training.negatives", t.negatives, NEGATIVE_ARMS)
     _choice("preference.form", p.form, PREFERENCE_FORMS)
     for key, value in settings_of(config).items():

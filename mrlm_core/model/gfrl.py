@@ -11,30 +11,12 @@ import keras
 from keras import ops
 
 from mrlm_core.config import ModelConfig
+from mrlm_core.model.compiled import Tensor, accurate, compiled, with_gradient
+from mrlm_core.model.convolution import convolution_stack
+from mrlm_core.model.dropout import Dropout
 
-Tensor = Any
 WINDOW = 3  # Eq. 6-7 compare each element with its 3 x 3 neighbourhood
-
-
-def convolution_stack(channels: tuple[int, ...], config: ModelConfig, first_stride: int, name: str) -> list[Any]:
-    """One block a channel count: 1-D convolution, batch normalisation, ReLU (Eq. 1 and 12)."""
-    return [
-        keras.Sequential(
-            [
-                keras.layers.Conv1D(
-                    count,
-                    config.kernel_size,
-                    strides=first_stride if index == 0 else 1,
-                    padding="same",
-                    use_bias=False,  # batch normalisation brings its own
-                ),
-                keras.layers.BatchNormalization(momentum=config.batch_norm_momentum),
-                keras.layers.ReLU(),
-            ],
-            name=f"{name}{index + 1}",
-        )
-        for index, count in enumerate(channels)
-    ]
+_OFFSETS = [(p, q) for p in range(WINDOW) for q in range(WINDOW)]
 
 
 class TripletNetwork(keras.layers.Layer):
@@ -42,10 +24,11 @@ class TripletNetwork(keras.layers.Layer):
 
     def __init__(self, config: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.blocks = convolution_stack(config.trunk_channels, config, config.first_stride, "conv")
-        self.flatten = keras.layers.Flatten()
-        self.dropout = keras.layers.Dropout(config.dropout)
-        self.fc = keras.layers.Dense(config.global_dim, activation=config.output_activation, name="fc")
+        policy = self.dtype_policy
+        self.blocks = convolution_stack(config.trunk_channels, config, config.first_stride, "conv", policy)
+        self.flatten = keras.layers.Flatten(dtype=policy)
+        self.dropout = Dropout(config.dropout, dtype=policy)
+        self.fc = keras.layers.Dense(config.global_dim, config.output_activation, name="fc", dtype=policy)
 
     def call(self, initial: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """Initial vectors ``[B, d_0]`` -> (global vectors ``[B, d_1]``, low-level matrices ``[B, d_2, d_3]``)."""
@@ -82,7 +65,7 @@ class DifferenceCalculation(keras.layers.Layer):
     """
 
     def __init__(self, units: int, activation: Any = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # the kernel folds in float32
         self.units = units
         self.activation = keras.activations.get(activation)
 
@@ -96,41 +79,46 @@ class DifferenceCalculation(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
 
     def call(self, h_user: Tensor, h_item: Tensor) -> Tensor:
-        """Low-level matrices ``[B, d_2, d_3]`` of users and items -> C_p ``[B, units]``."""
-        return self.combine(self.user_part(h_user), self.item_part(h_item))
+        """Low-level matrices of users ``[B, d_2, d_3]`` and of one or more items each -> C_p ``[k B, units]``.
 
-    def user_part(self, h_user: Tensor) -> Tensor:
-        """What the user's matrix adds to C_p, ``[B, units]``; computed once for both pairs of a triplet."""
-        return self._product(h_user, ops.sum(self.kernel, axis=(2, 3)))
-
-    def item_part(self, h_item: Tensor) -> Tensor:
-        """What the item's matrix takes from C_p, ``[B, units]``."""
-        offsets_first = ops.transpose(self.kernel, (2, 3, 0, 1, 4))
-        scattered = sum(
-            _shift(_shift(offsets_first[p, q], p - 1, axis=0), q - 1, axis=1)
-            for p in range(WINDOW)
-            for q in range(WINDOW)
-        )
-        return self._product(h_item, scattered)
-
-    def combine(self, user_part: Tensor, item_part: Tensor) -> Tensor:
-        """C_p = activation(user part - item part + bias)."""
-        return self.activation(user_part - item_part + self.bias)
+        ``h_item`` ``[k B, d_2, d_3]`` holds the items of the k pairs one after the other (k = 2 in a triplet); what
+        the user adds to C_p is computed once for all of them.
+        """
+        h_user, h_item = ops.convert_to_tensor(h_user), ops.convert_to_tensor(h_item)
+        user_kernel, item_kernel = fold(self.kernel)
+        of_user, of_item = self._product(h_user, user_kernel), self._product(h_item, item_kernel)
+        pairs = ops.reshape(of_item, (-1, ops.shape(of_user)[0], self.units))
+        return self.activation(ops.reshape(of_user - pairs + ops.cast(self.bias, of_user.dtype), (-1, self.units)))
 
     def _product(self, h: Tensor, folded: Tensor) -> Tensor:
-        h = ops.convert_to_tensor(h)
-        return ops.matmul(ops.reshape(h, (-1, h.shape[1] * h.shape[2])), ops.reshape(folded, (-1, self.units)))
+        flat = ops.reshape(h, (-1, h.shape[1] * h.shape[2]))
+        return ops.matmul(flat, ops.cast(ops.reshape(folded, (-1, self.units)), h.dtype))
 
 
-def _shift(array: Tensor, by: int, axis: int) -> Tensor:
-    """``array`` moved ``by`` places along ``axis``, zeros coming in and the far end falling off."""
-    if by == 0:
-        return array
-    length = array.shape[axis]
-    kept = slice(0, length - by) if by > 0 else slice(-by, length)
-    padding = [[0, 0]] * len(array.shape)
-    padding[axis] = [max(by, 0), max(-by, 0)]
-    return ops.pad(array[(slice(None),) * axis + (kept,)], padding)
+@with_gradient
+def fold(kernel: Tensor) -> tuple[Any, Any]:
+    """The kernel ``[d_2, d_3, 3, 3, units]`` over differences as one over users and one over items (to be subtracted).
+
+    ``[d_2, d_3, units]`` each: the sum over the 3 x 3 offsets, and the offsets scattered back over their places.
+    """
+    return _fold(kernel), _unfold
+
+
+@compiled
+def _fold(kernel: Tensor) -> tuple[Tensor, Tensor]:
+    rows, columns = kernel.shape[:2]
+    padded = ops.pad(kernel, [[1, 1], [1, 1], [0, 0], [0, 0], [0, 0]])
+    scattered = sum(padded[2 - p : 2 - p + rows, 2 - q : 2 - q + columns, p, q] for p, q in _OFFSETS)
+    return ops.sum(kernel, axis=(2, 3)), scattered
+
+
+@compiled
+def _unfold(of_user: Tensor, of_item: Tensor) -> Tensor:
+    """The gradient of ``fold``: each offset of the kernel collects from the places that it went to."""
+    rows, columns, units = of_user.shape
+    padded = ops.pad(of_item, [[1, 1], [1, 1], [0, 0]])
+    collected = [of_user + padded[p : p + rows, q : q + columns] for p, q in _OFFSETS]
+    return ops.reshape(ops.stack(collected, axis=2), (rows, columns, WINDOW, WINDOW, units))
 
 
 class IdentityHead(keras.layers.Layer):
@@ -153,7 +141,7 @@ class IdentityHead(keras.layers.Layer):
     def call(self, g: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors ``[B, d_1]`` and true ids ``[B]`` -> (logits ``[B, C]``, ids ``[B]`` within these C)."""
         if not self.sampled:
-            return ops.matmul(g, ops.transpose(self.kernel)) + self.bias, ids
+            return class_logits(g, self.kernel, self.bias), ids
         drawn = keras.random.randint((self.n_candidates,), 0, self.n_classes, seed=self.seeds)
         candidates = ops.matmul(g, ops.transpose(ops.take(self.kernel, drawn, axis=0)))
         candidates = candidates + ops.take(self.bias, drawn) - ops.log(self.n_candidates / self.n_classes)
@@ -164,8 +152,31 @@ class IdentityHead(keras.layers.Layer):
         return logits, ops.zeros_like(ids)
 
 
-def identity_head(n_classes: int, config: ModelConfig, name: str) -> IdentityHead:
+@with_gradient
+def class_logits(g: Tensor, kernel: Tensor, bias: Tensor) -> tuple[Any, Any]:
+    """``g`` ``[B, d_1]`` times each row of ``kernel`` ``[C, d_1]``, plus ``bias`` ``[C]``: logits ``[B, C]``."""
+
+    def gradient(upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # Written out so that the kernel's gradient comes in the kernel's own layout, not to be transposed after.
+        of_kernel = ops.matmul(ops.transpose(upstream), g)
+        return ops.matmul(upstream, kernel), of_kernel, _sum_of_rows(upstream, bias)
+
+    return _biased(ops.matmul(g, ops.transpose(kernel)), bias), gradient
+
+
+@compiled
+def _biased(logits: Tensor, bias: Tensor) -> Tensor:
+    wide = accurate(logits)
+    return ops.cast(wide + ops.cast(bias, wide.dtype), logits.dtype)
+
+
+@compiled
+def _sum_of_rows(rows: Tensor, like: Tensor) -> Tensor:
+    return ops.cast(ops.sum(accurate(rows), axis=0), like.dtype)
+
+
+def identity_head(n_classes: int, config: ModelConfig, name: str, dtype: Any = None) -> IdentityHead:
     """The head that ``config.identity_head`` asks for; "auto" samples above ``identity_full_limit`` classes."""
     large = n_classes > config.identity_full_limit
     sampled = config.identity_head == "sampled" or (config.identity_head == "auto" and large)
-    return IdentityHead(n_classes, sampled, min(config.sampled_candidates, n_classes), name=name)
+    return IdentityHead(n_classes, sampled, min(config.sampled_candidates, n_classes), name=name, dtype=dtype)

@@ -10,7 +10,7 @@ from typing import Any
 
 from keras import ops
 
-Tensor = Any
+from mrlm_core.model.compiled import Tensor, accurate, compiled, with_gradient
 
 
 def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
@@ -48,11 +48,14 @@ def identity_loss(
 
     Logits ``[B, C]`` (C = users for the first, items for the others), ids ``[B]``.
     """
-    return ops.mean(
-        cross_entropy(user_logits, user_ids)
-        + cross_entropy(positive_logits, positive_ids)
-        + cross_entropy(negative_logits, negative_ids)
-    )
+    items, ids = ops.concatenate([positive_logits, negative_logits]), ops.concatenate([positive_ids, negative_ids])
+    return stacked_identity_loss(user_logits, items, user_ids, ids)
+
+
+def stacked_identity_loss(user_logits: Tensor, item_logits: Tensor, user_ids: Tensor, item_ids: Tensor) -> Tensor:
+    """``identity_loss`` with the positives' rows followed by the negatives', ``[2B, C]``: no copy of wide logits."""
+    users, items = cross_entropy(user_logits, user_ids), cross_entropy(item_logits, item_ids)
+    return ops.mean(users) + 2.0 * ops.mean(items)
 
 
 def verification_loss(positive_logits: Tensor, negative_logits: Tensor) -> Tensor:
@@ -107,7 +110,28 @@ def cross_entropy(logits: Tensor, ids: Tensor) -> Tensor:
     A negative id (an item without a cluster) is read as class 0, for the mask to drop.
     """
     ids = ops.maximum(ops.cast(ids, "int32"), 0)
-    return ops.sparse_categorical_crossentropy(ids, ops.convert_to_tensor(logits), from_logits=True)
+
+    def forward(logits: Tensor) -> tuple[Any, Any]:
+        values, normaliser = _cross_entropy(logits, ids)
+        return values, lambda upstream: _cross_entropy_gradient(upstream, logits, normaliser, ids)
+
+    return with_gradient(forward)(logits)
+
+
+@compiled
+def _cross_entropy(logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """The values ``[B]`` and log sum exp of each row ``[B]``."""
+    logits = accurate(logits)
+    largest = ops.max(logits, axis=1)
+    normaliser = largest + ops.log(ops.sum(ops.exp(logits - largest[:, None]), axis=1))
+    return normaliser - ops.take_along_axis(logits, ids[:, None], axis=1)[:, 0], normaliser
+
+
+@compiled
+def _cross_entropy_gradient(upstream: Tensor, logits: Tensor, normaliser: Tensor, ids: Tensor) -> Tensor:
+    softmax = ops.exp(accurate(logits) - normaliser[:, None])
+    true = ops.arange(logits.shape[1], dtype="int32")[None, :] == ids[:, None]
+    return ops.cast(upstream[:, None] * (softmax - ops.cast(true, softmax.dtype)), logits.dtype)
 
 
 def _masked(values: Tensor, mask: Tensor | None) -> Tensor:

@@ -9,7 +9,9 @@ import keras
 from keras import ops
 
 from mrlm_core.config import ModelConfig
-from mrlm_core.model.gfrl import Tensor, convolution_stack
+from mrlm_core.model.compiled import Tensor
+from mrlm_core.model.convolution import convolution_stack
+from mrlm_core.model.dropout import Dropout
 
 
 class SiameseNetwork(keras.layers.Layer):
@@ -17,10 +19,11 @@ class SiameseNetwork(keras.layers.Layer):
 
     def __init__(self, config: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.blocks = convolution_stack(config.siamese_channels, config, 1, "conv")
-        self.flatten = keras.layers.Flatten()
-        self.dropout = keras.layers.Dropout(config.dropout)
-        self.fc = keras.layers.Dense(config.multimodal_dim, activation=config.output_activation, name="fc")
+        policy = self.dtype_policy
+        self.blocks = convolution_stack(config.siamese_channels, config, 1, "conv", policy)
+        self.flatten = keras.layers.Flatten(dtype=policy)
+        self.dropout = Dropout(config.dropout, dtype=policy)
+        self.fc = keras.layers.Dense(config.multimodal_dim, config.output_activation, name="fc", dtype=policy)
 
     def call(self, g: Tensor, training: bool = False) -> Tensor:
         """Global vectors of items ``[B, d_1]`` -> multimodal vectors ``[B, d_4]``."""
@@ -35,7 +38,10 @@ class ModalityClassifiers(keras.layers.Layer):
 
     def __init__(self, cluster_counts: Mapping[str, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.heads = {name: keras.layers.Dense(count, name=name) for name, count in cluster_counts.items()}
+        policy = self.dtype_policy
+        self.heads = {
+            name: keras.layers.Dense(count, name=name, dtype=policy) for name, count in cluster_counts.items()
+        }
 
     def call(self, m: Tensor) -> dict[str, Tensor]:
         """Multimodal vectors ``[B, d_4]`` -> logits ``[B, tau_i]`` by modality."""

@@ -12,6 +12,7 @@ from keras import ops
 from mrlm_core.config import ModelConfig
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.model import losses
+from mrlm_core.model.compiled import accurate
 from mrlm_core.model.gfrl import DifferenceCalculation, Tensor, TripletNetwork, identity_head
 from mrlm_core.model.mfrl import ModalityClassifiers, SiameseNetwork
 
@@ -51,27 +52,31 @@ class MRLM(keras.Model):
         self.n_users, self.n_items = len(user_features), len(item_features)
         self.user_features = self._constant(np.asarray(user_features, np.float32), "user_features")
         self.item_features = self._constant(np.asarray(item_features, np.float32), "item_features")
-        self.trunk = TripletNetwork(config, name="triplet_network")
-        repaired = config.verification == "repaired"
-        self.difference = DifferenceCalculation(config.verification_units, "relu" if repaired else None, name="dcp")
+        # Weights, statistics and losses stay in float32 whatever the products and convolutions are computed in.
+        policy = "mixed_bfloat16" if config.precision == "bfloat16" else "float32"
+        self.trunk = TripletNetwork(config, name="triplet_network", dtype=policy)
+        activation = "relu" if config.verification == "repaired" else None
+        self.difference = DifferenceCalculation(config.verification_units, activation, name="dcp", dtype=policy)
         low_level = (1, config.trunk_channels[0], -(-config.embedding_dim // config.first_stride))
         self.difference.build(low_level, low_level)
-        self.verifier = keras.layers.Dense(1, name="verification")
-        self.user_identity = identity_head(self.n_users, config, "user_identity")
-        self.item_identity = identity_head(self.n_items, config, "item_identity")
+        self.verifier = keras.layers.Dense(1, name="verification", dtype=policy)
+        self.user_identity = identity_head(self.n_users, config, "user_identity", policy)
+        self.item_identity = identity_head(self.n_items, config, "item_identity", policy)
+        heads = {"users": self.user_identity, "items": self.item_identity}
+        self.sampled_heads = tuple(name for name, head in heads.items() if head.sampled)
         self.modalities = tuple(item_clusters or ())
         if self.modalities:
-            self._build_mfrl(config, item_clusters or {})
+            self._build_mfrl(config, item_clusters or {}, policy)
         names = ["loss_g1", "loss_g2", "loss_g3", *(f"loss_m_{name}" for name in self.modalities)]
         self.loss_means = {name: keras.metrics.Mean(name=name) for name in names}
         self(np.zeros((1, 3), np.int32))  # builds every weight now, in one fixed order
 
-    def _build_mfrl(self, config: ModelConfig, item_clusters: Mapping[str, np.ndarray]) -> None:
+    def _build_mfrl(self, config: ModelConfig, item_clusters: Mapping[str, np.ndarray], policy: str) -> None:
         self.modality_weights = modality_weights(config, self.modalities)
         self.clusters = self._constant(np.stack([item_clusters[name] for name in self.modalities], 1), "clusters")
-        self.siamese = SiameseNetwork(config, name="siamese_network")
+        self.siamese = SiameseNetwork(config, name="siamese_network", dtype=policy)
         counts = {name: int(np.max(item_clusters[name])) + 1 for name in self.modalities}
-        self.classifiers = ModalityClassifiers(counts, name="modality_classifiers")
+        self.classifiers = ModalityClassifiers(counts, name="modality_classifiers", dtype=policy)
 
     def _constant(self, array: np.ndarray, name: str) -> Any:
         dtype = "int32" if np.issubdtype(array.dtype, np.integer) else "float32"
@@ -89,22 +94,16 @@ class MRLM(keras.Model):
         items = ops.concatenate([positive, negative])
         initial = ops.concatenate([ops.take(self.user_features, user, 0), ops.take(self.item_features, items, 0)])
         g, low_level = self.trunk(initial, training=training)
-        size = ops.shape(triplets)[0]
-        out = {"g": ops.split(g, 3), "verification": self._verify(low_level, size)}
-        out["user_identity"] = self.user_identity(g[:size], user)
-        logits, ids = self.item_identity(g[size:], items)
-        out["item_identity"] = list(zip(ops.split(logits, 2), ops.split(ids, 2), strict=True))
+        (g_user, g_items), branches = _user_and_items(g)
+        (h_user, h_items), _ = _user_and_items(low_level)
+        out = {"g": [accurate(part) for part in branches], "user_identity": self.user_identity(g_user, user)}
+        out["verification"] = ops.split(accurate(self.verifier(self.difference(h_user, h_items))[:, 0]), 2)
+        out["item_identity"] = self.item_identity(g_items, items)  # positives, then negatives: [2B, V]
         if self.modalities:
-            m_logits = self.classifiers(self.siamese(g[size:], training=training))
+            m_logits = self.classifiers(self.siamese(g_items, training=training))
             out["modalities"] = {name: ops.split(m_logits[name], 2) for name in self.modalities}
             out["clusters"] = ops.split(ops.take(self.clusters, items, axis=0), 2)
         return out
-
-    def _verify(self, low_level: Tensor, size: Any) -> list[Tensor]:
-        """Logits of the pairs (user, positive) and (user, negative), ``[B]`` each (§3.2, microscopic verification)."""
-        user_part = self.difference.user_part(low_level[:size])
-        item_parts = ops.split(self.difference.item_part(low_level[size:]), 2)
-        return [self.verifier(self.difference.combine(user_part, part))[:, 0] for part in item_parts]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -117,12 +116,10 @@ class MRLM(keras.Model):
 
     def loss_terms(self, out: Mapping[str, Any]) -> dict[str, Tensor]:
         """L_g1, L_g2, L_g3 and one L_mi a modality, each a scalar."""
-        (user_logits, user_ids), (positive, negative) = out["user_identity"], out["item_identity"]
+        (user_logits, user_ids), (item_logits, item_ids) = out["user_identity"], out["item_identity"]
         terms = {
             "loss_g1": losses.triplet_metric_loss(*out["g"]),
-            "loss_g2": losses.identity_loss(
-                user_logits, positive[0], negative[0], user_ids, positive[1], negative[1]
-            ),
+            "loss_g2": losses.stacked_identity_loss(user_logits, item_logits, user_ids, item_ids),
             "loss_g3": losses.verification_loss(*out["verification"]),
         }
         for column, name in enumerate(self.modalities):
@@ -157,7 +154,14 @@ class MRLM(keras.Model):
     @staticmethod
     def _in_batches(function: Any, rows: Any, batch_size: int) -> np.ndarray:
         starts = range(0, int(rows.shape[0]), batch_size)
-        return np.concatenate([ops.convert_to_numpy(function(rows[start : start + batch_size])) for start in starts])
+        parts = [accurate(function(rows[start : start + batch_size])) for start in starts]
+        return np.concatenate([ops.convert_to_numpy(part) for part in parts])
+
+
+def _user_and_items(stacked: Tensor) -> tuple[tuple[Tensor, Tensor], list[Tensor]]:
+    """Rows of the three branches ``[3B, ...]`` as (users ``[B, ...]``, both items ``[2B, ...]``), and one by one."""
+    branches = ops.split(stacked, 3)  # whose gradient is one copy; that of slices would be three and a sum
+    return (branches[0], ops.concatenate(branches[1:])), branches
 
 
 def modality_weights(config: ModelConfig, modalities: tuple[str, ...]) -> dict[str, float]:

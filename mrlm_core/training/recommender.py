@@ -7,16 +7,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
-from mrlm_core.config import PreferenceConfig, preset
+from mrlm_core.config import PreferenceConfig, TrainingConfig, preset
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.evaluation.metrics import recall_at
 from mrlm_core.evaluation.ranking import top_n
 from mrlm_core.model.mrlm import MRLM, Representations
 from mrlm_core.model.preference import Preference, fold
 from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, seed_everything
+from mrlm_core.training.optimizer import Adam, on_tensorflow
 from mrlm_core.training.triplets import TripletSampler
 
 
@@ -42,7 +42,7 @@ class MRLMRecommender:
         training = self.config.training
         seed_everything(seed)
         self.network = MRLM(self.config.model, *initial_vectors, clusters)
-        optimizer = keras.optimizers.Adam(training.learning_rate)
+        optimizer = optimizer_of(self.network, training)
         self.network.compile(optimizer=optimizer, steps_per_execution=STEPS_PER_CALL)
         sampler = TripletSampler(interactions, training.negatives, training.triplets_per_positive)
         self.history: History = fit(
@@ -63,6 +63,9 @@ class MRLMRecommender:
             "preference": vars(self.preference),
             "latest_by": interactions.latest_by,
             "positives_without_negative": sampler.left_out,
+            "precision": self.config.model.precision,
+            "optimizer": "row-adam" if optimizer.rows else "adam",
+            "sampled_identity_heads": self.network.sampled_heads,
             "network_parameters": int(sum(np.prod(v.shape) for v in self.network.trainable_variables)),
         }
 
@@ -89,6 +92,12 @@ class MRLMRecommender:
         ]
         recall, chosen = max(scored, key=lambda pair: pair[0])  # the first of equals: a fixed order
         return chosen, recall
+
+
+def optimizer_of(network: MRLM, training: TrainingConfig) -> Adam:
+    """The Adam that ``training.optimizer`` asks for; "auto" updates by rows where a head is sampled and rows exist."""
+    rows = {"adam": False, "row-adam": True, "auto": bool(network.sampled_heads) and on_tensorflow()}
+    return Adam(training.learning_rate, rows=rows[training.optimizer])
 
 
 def preference_grid(config: PreferenceConfig, multimodal: bool) -> list[Preference]:

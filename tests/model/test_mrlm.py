@@ -60,7 +60,7 @@ def test_shapes_of_everything_the_losses_need(model):
     assert [tuple(g.shape) for g in out["g"]] == [(5, TINY.global_dim)] * 3
     assert [tuple(logits.shape) for logits in out["verification"]] == [(5,)] * 2
     assert tuple(out["user_identity"][0].shape) == (5, USERS)
-    assert [tuple(logits.shape) for logits, _ in out["item_identity"]] == [(5, ITEMS)] * 2
+    assert tuple(out["item_identity"][0].shape) == (10, ITEMS)
     assert [tuple(part.shape) for part in out["modalities"]["image"]] == [(5, BLOCKS)] * 2
     assert [tuple(part.shape) for part in out["clusters"]] == [(5, 2)] * 2
 
@@ -80,8 +80,9 @@ def test_stacked_branches_equal_three_separate_calls(model):
         close(found, model.verifier(model.difference(user[1], item[1]))[:, 0])
     close(out["user_identity"][0], model.user_identity(user[0], users)[0])
     for column, item in enumerate((positive, negative)):
-        close(out["item_identity"][column][0], model.item_identity(item[0], positives)[0])
-        np.testing.assert_array_equal(out["item_identity"][column][1], triplets[:, column + 1])
+        logits, ids = (ops.split(part, 2)[column] for part in out["item_identity"])
+        close(logits, model.item_identity(item[0], positives)[0])
+        np.testing.assert_array_equal(ids, triplets[:, column + 1])
         for name, logits in model.classifiers(model.siamese(item[0])).items():
             close(out["modalities"][name][column], logits)
         np.testing.assert_array_equal(

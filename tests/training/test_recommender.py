@@ -45,7 +45,7 @@ def vectors():
 def mrlm(parts, vectors):
     settings = {"protocol.selection_cutoff": 10, "training.max_epochs": 8, "training.patience": 8}
     model = MRLMRecommender("tiny", **settings)
-    model.fit(parts, 0, vectors, {"text": np.arange(ITEMS, dtype=np.int32) % 3})
+    model.fit(parts, 2, vectors, {"text": np.arange(ITEMS, dtype=np.int32) % 3})
     return model
 
 
