@@ -36,7 +36,7 @@ class LiteralMRLM(MRLM):
         g, h = self._branches(initial, self._trunk, training)
         heads = [(self.user_identity, g[0], user), (self.item_identity, g[1], positive),
                  (self.item_identity, g[2], negative)]
-        out = {
+        out: dict[str, Any] = {
             "g": g,
             "verification": [self._pair(h[0], h[1]), self._pair(h[0], h[2])],
             "identities": [(ops.matmul(x, ops.transpose(head.kernel)) + head.bias, ids) for head, x, ids in heads],

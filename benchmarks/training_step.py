@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from benchmarks import step_profile
 from benchmarks.compare import Comparison, in_turn
 from benchmarks.naive import LiteralMRLM
 from benchmarks.section import Section, Target
@@ -20,6 +21,7 @@ from mrlm_core.training.recommender import optimizer_of
 
 HEADER = ["| preset, sizes, options | ours, triplets/s | literal, triplets/s | times as fast | range |",
           "|---|--:|--:|--:|--:|"]
+Profile = Mapping[str, Any]
 FULL = {"model.identity_head": "full"}
 
 
@@ -49,19 +51,27 @@ CASES = [
 ]
 
 
-def run(cases: list[Case] = CASES, repeats: int = 5) -> Section:
+def run(cases: list[Case] = CASES, repeats: int = 7, profiles: bool = True) -> Section:
     """The training step's section."""
     measured = [(case, *compare(case, repeats)) for case in cases]
     apart = max(relative for case, _, relative in measured if case.settings == FULL)
+    found = [step_profile.profile(cases.index(case)) if profiles and case.wanted else None for case, *_ in measured]
     lines = [
         "Ours: one stacked trunk call, folded difference calculation, elementwise chains compiled into single passes,"
-        " one-operation Adam, several optimiser steps a compiled call. Literal: three trunk calls, the difference tensor"
-        " built and flattened into a dense layer, Keras' own layers, losses and Adam, plain `fit`, always float32 and"
-        " full softmax. Batches of 128, five modalities; at equal weights and options their losses differ by at most"
-        f" {max(apart, 1e-7):.0e} of the value.", "",
-        *HEADER, *(comparison.row() for _, comparison, _ in measured),
+        " one-operation Adam, several optimiser steps a compiled call. Literal: three trunk calls, the difference"
+        " tensor built and flattened into a dense layer, Keras' own layers, losses and Adam, plain `fit`, float32"
+        " and full softmax always. Batches of 128, five modalities; at equal weights and options their losses differ by at"
+        f" most {max(apart, 1e-7):.0e} of the value.", "",
+        *HEADER, *(comparison.row() for _, comparison, _ in measured), "",
+        *(line for case, part in zip(cases, found, strict=True) if part for line in step_profile.rows(case.name, part)),
     ]
-    return Section("Training step", lines, [_target(case, found) for case, found, _ in measured if case.wanted])
+    targets = []
+    for (case, comparison, _), part in zip(measured, found, strict=True):
+        if case.wanted:
+            targets.append(_speed_target(case.name, case.wanted, comparison, part))
+        if part:
+            targets.append(_rate_target(case.name, part))
+    return Section("Training step", lines, targets)
 
 
 def compare(case: Case, repeats: int = 5) -> tuple[Comparison, float]:
@@ -94,7 +104,8 @@ def models(case: Case, n_triplets: int) -> tuple[MRLM, LiteralMRLM, np.ndarray]:
     vectors = [rng.normal(size=(count, width)).astype(np.float32) for count in (case.n_users, case.n_items)]
     clusters = {name: np.arange(case.n_items, dtype=np.int32) % count
                 for name, count in config.preprocessing.cluster_counts.items()}
-    ours, literal = MRLM(config.model, *vectors, clusters), LiteralMRLM(plain.model, *vectors, clusters)
+    ours = MRLM(config.model, vectors[0], vectors[1], clusters)
+    literal = LiteralMRLM(plain.model, vectors[0], vectors[1], clusters)
     literal.set_weights(ours.get_weights())
     columns = [rng.integers(0, count, n_triplets, dtype=np.int32)
                for count in (case.n_users, case.n_items, case.n_items)]
@@ -106,8 +117,20 @@ def _loss_difference(models: tuple[MRLM, MRLM], triplets: np.ndarray) -> float:
     return abs(one - other) / abs(one)
 
 
-def _target(case: Case, found: Comparison) -> Target:
+def _speed_target(name: str, wanted: float, found: Comparison, part: Profile | None) -> Target:
     ratio = float(np.median(found.ratios))
     figure = f"{ratio:.2f}x ({found.ratios.min():.2f} to {found.ratios.max():.2f})"
-    return Target(f"training step, {case.name}", f"{case.wanted:g}x the literal step", figure, ratio >= case.wanted,
-                  "see the profile below")
+    why = ""
+    if part:
+        total = sum(part["milliseconds"].values())
+        largest = sorted(part["milliseconds"].items(), key=lambda pair: -pair[1])[:3]
+        shares = ", ".join(f"{kind} {ms / total:.0%}" for kind, ms in largest)
+        why = f"what is left is {shares} of the step's core time (profile below)"
+    return Target(f"training step, {name}", f"{wanted:g}x the literal step", figure, ratio >= wanted, why)
+
+
+def _rate_target(name: str, part: Profile) -> Target:
+    share = part["product_rate"] / part["matrix_rate"]
+    figure = f"{share:.0%} ({part['product_rate']:,.0f} of {part['matrix_rate']:,.0f} GFLOP/s on one core)"
+    return Target(f"dense products of the step, {name}", "50% of the matrix rate a core-second", figure, share >= 0.5,
+                  "small or narrow products, which reach less of the rate than the square one")

@@ -21,7 +21,8 @@ def benchmarks(monkeypatch):
 def test_the_literal_step_computes_the_same_loss(benchmarks):
     from benchmarks import training_step
 
-    comparison, apart = training_step.compare("tiny", calls=1, n_users=20, n_items=30, repeats=2)
+    case = training_step.Case("tiny", 20, 30)
+    comparison, apart = training_step.compare(case, repeats=2)
     assert 0 <= apart < 1e-5
     assert comparison.amount == 16 * 32
     assert comparison.ratios.shape == (2,)
@@ -31,9 +32,39 @@ def test_the_literal_step_computes_the_same_loss(benchmarks):
 def test_the_literal_model_differs_when_its_weights_do(benchmarks):
     from benchmarks import training_step
 
-    (ours, literal), rows = training_step._models("tiny", 20, 30, 64)
+    ours, literal, rows = training_step.models(training_step.Case("tiny", 20, 30), 64)
     literal.difference.kernel.assign(literal.difference.kernel + 0.1)
     assert training_step._loss_difference((ours, literal), rows) > 1e-4
+
+
+def test_the_section_judges_by_what_it_measured(benchmarks):
+    from benchmarks import training_step
+
+    cases = [training_step.Case("tiny", 20, 30, wanted=wanted) for wanted in (1e-3, 1e6)]
+    easy, hard = training_step.run(cases, repeats=1, profiles=False).targets
+    assert easy.met
+    assert not hard.met
+
+
+def test_own_times_leave_out_what_is_nested():
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.step_profile import _kind, _own_times
+
+    events = [(0, 10, "outer"), (2, 3, "a"), (6, 2, "b"), (12, 1, "next")]
+    assert dict(_own_times(events)) == {"outer": 5, "a": 3, "b": 2, "next": 1}
+    assert _kind("x/y/MatMul:_MklMatMul") == "products"
+    assert _kind("multiply_bitcast_fusion") == "compiled passes"
+    assert _kind("mrlm/conv2/convolution:_MklNativeConv2D") == "convolutions"
+    assert _kind("ExecutorState::Process") == "all else"
+
+
+def test_product_flops_are_counted_by_hand(benchmarks):
+    from benchmarks.step_profile import product_flops
+    from mrlm_core.config import preset
+
+    full = preset("tiny", {"model.identity_head": "full"})
+    by_hand = 6 * 32 * (3 * 8 * 4 * 24 + 3 * 8 * 6 * 8 + 2 * 24 * 6 * 16 + 24 * 20 + 2 * 24 * 30)
+    assert product_flops(full, 20, 30) == by_hand
 
 
 def test_ranking_and_its_table(benchmarks):

@@ -11,7 +11,7 @@ from mrlm_core.config import PreprocessingConfig
 from mrlm_core.datasets.contract import Dataset
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.errors import ConfigError, DatasetError, problem
-from mrlm_core.preprocessing import clustering, features, initial_features
+from mrlm_core.preprocessing import features
 from mrlm_core.preprocessing.vectors import Features
 
 CONTENT_SEED = 0  # features and clusters depend on the content alone, so every split and seed shares them
@@ -36,10 +36,13 @@ def initial_vectors(
         raise ConfigError(problem("preprocessing.initial", "'xdeepfm'", repr(config.initial), "Correct its name."))
     settings = {name: value for name, value in asdict(config).items() if name in _INITIAL_SETTINGS}
     inputs = {"data": dataset.data_hash, "split": split_key, "dim": embedding_dim, "seed": seed, **settings}
-    arrays, key = artefact(
-        "initial_vectors", inputs, initial_features.__name__,
-        lambda: initial_features.train_xdeepfm(dataset, interactions, embedding_dim, config, seed),
-    )
+
+    def compute() -> dict[str, np.ndarray]:
+        from mrlm_core.preprocessing.initial_features import train_xdeepfm  # and TensorFlow, only where it is trained
+
+        return train_xdeepfm(dataset, interactions, embedding_dim, config, seed)
+
+    arrays, key = artefact("initial_vectors", inputs, "mrlm_core.preprocessing.initial_features", compute)
     note = f"validation Recall@20 by cosine {arrays['history'].max():.4f}, {len(arrays['history'])} epochs"
     return (arrays["users"], arrays["items"]), Artefact(key, "xdeepfm", (note,))
 
@@ -77,10 +80,13 @@ def modality_clusters(
     made, source = modality_features(dataset, modality, config)
     count = config.cluster_counts[modality]
     inputs = {"features": source.key, "n_clusters": count, "method": config.clustering, "seed": CONTENT_SEED}
-    arrays, key = artefact(
-        "clusters", inputs, clustering.__name__,
-        lambda: {"clusters": clustering.cluster_items(made, count, config.clustering, CONTENT_SEED, modality)},
-    )
+
+    def compute() -> dict[str, np.ndarray]:
+        from mrlm_core.preprocessing.clustering import cluster_items
+
+        return {"clusters": cluster_items(made, count, config.clustering, CONTENT_SEED, modality)}
+
+    arrays, key = artefact("clusters", inputs, "mrlm_core.preprocessing.clustering", compute)
     return arrays["clusters"], Artefact(key, f"{source.encoder} + {config.clustering} kernel k-means", source.notes)
 
 
