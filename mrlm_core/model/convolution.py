@@ -15,18 +15,19 @@ from mrlm_core.model.compiled import Tensor, accurate, compiled, with_gradient
 
 
 class ConvolutionBlock(keras.layers.Layer):
-    """Convolution ("same" padding, no bias), batch normalisation, ReLU; in training the latter two in one pass."""
+    """Convolution ("same" padding, no bias), batch normalisation, ReLU; ``policy`` is the type of the convolution.
 
-    def __init__(self, channels: int, stride: int, config: ModelConfig, **kwargs: Any) -> None:
-        super().__init__(autocast=False, **kwargs)  # the statistics stay in float32
+    Statistics, scale and shift stay in float32.
+    """
+
+    def __init__(self, channels: int, stride: int, config: ModelConfig, policy: Any = None, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
         self.convolution = keras.layers.Conv1D(
             channels, config.kernel_size, strides=stride, padding="same",
             use_bias=False,  # batch normalisation brings its own
-            dtype=self.dtype_policy,
+            dtype=policy,
         )
-        self.normalisation = keras.layers.BatchNormalization(
-            momentum=config.batch_norm_momentum, dtype=self.dtype_policy
-        )
+        self.normalisation = keras.layers.BatchNormalization(momentum=config.batch_norm_momentum)
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         self.convolution.build(shape)
@@ -36,7 +37,7 @@ class ConvolutionBlock(keras.layers.Layer):
         """``[B, L, C_in]`` -> ``[B, L / stride, C]``; in training, by the statistics of this batch."""
         features, norm = self.convolution(features), self.normalisation
         if not training:
-            return ops.relu(norm(features))
+            return ops.cast(ops.relu(norm(features)), features.dtype)
         outputs, mean, variance = normalised_relu(features, norm.gamma, norm.beta, norm.epsilon)
         for moving, value in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
             moving.assign(moving * norm.momentum + value * (1.0 - norm.momentum))
@@ -44,11 +45,11 @@ class ConvolutionBlock(keras.layers.Layer):
 
 
 def convolution_stack(
-    channels: tuple[int, ...], config: ModelConfig, first_stride: int, name: str, dtype: Any
+    channels: tuple[int, ...], config: ModelConfig, first_stride: int, name: str, policy: Any
 ) -> list[ConvolutionBlock]:
     """One block a channel count; ``first_stride`` is the first one's, the others have 1."""
     return [
-        ConvolutionBlock(count, first_stride if index == 0 else 1, config, name=f"{name}{index + 1}", dtype=dtype)
+        ConvolutionBlock(count, first_stride if index == 0 else 1, config, policy, name=f"{name}{index + 1}")
         for index, count in enumerate(channels)
     ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from mrlm_core.config import ModelConfig
@@ -65,7 +66,7 @@ class DifferenceCalculation(keras.layers.Layer):
     """
 
     def __init__(self, units: int, activation: Any = None, **kwargs: Any) -> None:
-        super().__init__(autocast=False, **kwargs)  # the kernel folds in float32
+        super().__init__(autocast=False, **kwargs)  # computes in the type of its inputs, but folds in its own
         self.units = units
         self.activation = keras.activations.get(activation)
 
@@ -130,7 +131,7 @@ class IdentityHead(keras.layers.Layer):
     """
 
     def __init__(self, n_classes: int, sampled: bool, n_candidates: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # computes in the type of g; casts of a large table what it takes
         self.n_classes, self.sampled, self.n_candidates = n_classes, sampled, n_candidates
         self.seeds = keras.random.SeedGenerator()
 
@@ -141,13 +142,14 @@ class IdentityHead(keras.layers.Layer):
     def call(self, g: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors ``[B, d_1]`` and true ids ``[B]`` -> (logits ``[B, C]``, ids ``[B]`` within these C)."""
         if not self.sampled:
-            return class_logits(g, self.kernel, self.bias), ids
+            return class_logits(g, ops.cast(self.kernel, g.dtype), self.bias), ids
         drawn = keras.random.randint((self.n_candidates,), 0, self.n_classes, seed=self.seeds)
-        candidates = ops.matmul(g, ops.transpose(ops.take(self.kernel, drawn, axis=0)))
-        candidates = candidates + ops.take(self.bias, drawn) - ops.log(self.n_candidates / self.n_classes)
+        candidates = accurate(ops.matmul(g, ops.transpose(ops.cast(ops.take(self.kernel, drawn, axis=0), g.dtype))))
+        correction = float(np.log(self.n_candidates / self.n_classes))
+        candidates = candidates + ops.take(self.bias, drawn) - correction
         hits = ops.equal(drawn[None, :], ops.cast(ids, drawn.dtype)[:, None])
         candidates = ops.where(hits, -1e9, candidates)
-        true = ops.sum(g * ops.take(self.kernel, ids, axis=0), axis=-1) + ops.take(self.bias, ids)
+        true = ops.sum(accurate(g) * ops.take(self.kernel, ids, axis=0), axis=-1) + ops.take(self.bias, ids)
         logits = ops.concatenate([true[:, None], candidates], axis=1)
         return logits, ops.zeros_like(ids)
 
@@ -175,8 +177,8 @@ def _sum_of_rows(rows: Tensor, like: Tensor) -> Tensor:
     return ops.cast(ops.sum(accurate(rows), axis=0), like.dtype)
 
 
-def identity_head(n_classes: int, config: ModelConfig, name: str, dtype: Any = None) -> IdentityHead:
+def identity_head(n_classes: int, config: ModelConfig, name: str) -> IdentityHead:
     """The head that ``config.identity_head`` asks for; "auto" samples above ``identity_full_limit`` classes."""
     large = n_classes > config.identity_full_limit
     sampled = config.identity_head == "sampled" or (config.identity_head == "auto" and large)
-    return IdentityHead(n_classes, sampled, min(config.sampled_candidates, n_classes), name=name, dtype=dtype)
+    return IdentityHead(n_classes, sampled, min(config.sampled_candidates, n_classes), name=name)

@@ -56,12 +56,12 @@ class MRLM(keras.Model):
         policy = "mixed_bfloat16" if config.precision == "bfloat16" else "float32"
         self.trunk = TripletNetwork(config, name="triplet_network", dtype=policy)
         activation = "relu" if config.verification == "repaired" else None
-        self.difference = DifferenceCalculation(config.verification_units, activation, name="dcp", dtype=policy)
+        self.difference = DifferenceCalculation(config.verification_units, activation, name="dcp")
         low_level = (1, config.trunk_channels[0], -(-config.embedding_dim // config.first_stride))
         self.difference.build(low_level, low_level)
         self.verifier = keras.layers.Dense(1, name="verification", dtype=policy)
-        self.user_identity = identity_head(self.n_users, config, "user_identity", policy)
-        self.item_identity = identity_head(self.n_items, config, "item_identity", policy)
+        self.user_identity = identity_head(self.n_users, config, "user_identity")
+        self.item_identity = identity_head(self.n_items, config, "item_identity")
         heads = {"users": self.user_identity, "items": self.item_identity}
         self.sampled_heads = tuple(name for name, head in heads.items() if head.sampled)
         self.modalities = tuple(item_clusters or ())

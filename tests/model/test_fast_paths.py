@@ -175,3 +175,14 @@ def test_in_bfloat16_weights_and_losses_stay_float32_and_the_curve_stays_near(li
     found, expected = curve(half, Adam(0.003)), curve(full, Adam(0.003))
     assert (found["loss"] != expected["loss"]).any()
     np.testing.assert_allclose(found["loss"], expected["loss"], rtol=0.03)
+
+
+def test_bfloat16_works_with_sampled_heads_and_gives_rows_of_gradient():
+    config = dataclasses.replace(TINY, precision="bfloat16", identity_head="sampled", sampled_candidates=8)
+    model = MRLM(config, numbers(20, config.embedding_dim), numbers(31, config.embedding_dim, seed=1))
+    with tf.GradientTape() as tape:
+        loss = model.joint_loss(model.loss_terms(model(np.array([[1, 2, 3], [4, 5, 6]], np.int32), training=True)))
+    gradient = tape.gradient(loss, model.item_identity.kernel.value)
+    assert isinstance(gradient, tf.IndexedSlices)
+    assert {2, 5, 3, 6} <= set(gradient.indices.numpy().tolist())
+    assert np.isfinite(gradient.values.numpy()).all()
