@@ -13,8 +13,9 @@ from mrlm_core.datasets.splits import Interactions, Split
 
 def read(path: Path, scale: tuple[float, float]) -> pd.DataFrame:
     """As ``mrlm_core.datasets.ratings.read_ratings``, but that an error names no row; CSV only."""
-    kinds = {"user_id": "category", "item_id": "category", "rating": "float64", "timestamp": "float64"}
+    kinds = {"user_id": "str", "item_id": "str", "rating": "float64", "timestamp": "float64"}
     frame = pd.read_csv(path, dtype=kinds, usecols=list(kinds), keep_default_na=False)  # type: ignore[call-overload]
+    frame = frame.astype({"user_id": "category", "item_id": "category"})
     for name in ("user_id", "item_id"):
         if "" in frame[name].cat.categories:
             raise ValueError(f"{path}: a row without {name}")

@@ -11,12 +11,6 @@ from numba import njit
 # mypy: disable-error-code="no-untyped-def"
 
 
-def counts(keys: np.ndarray, n_groups: int) -> np.ndarray:
-    """How often each of 0 .. n_groups - 1 stands in ``keys``, int64 ``[n_groups]``. Raises IndexError for others."""
-    inside(keys, n_groups)
-    return _counts(keys, n_groups)
-
-
 def inside(keys: np.ndarray, n_groups: int) -> None:
     """Raises IndexError when a key is not in 0 .. n_groups - 1, for compiled code would write anywhere."""
     if len(keys) and not (keys.min() >= 0 and keys.max() < n_groups):
@@ -61,14 +55,6 @@ def chosen(
 def newest_first(starts: np.ndarray, items: np.ndarray, age: np.ndarray) -> np.ndarray:
     """``items`` of each group ``starts[g]:starts[g + 1]`` by ascending ``age``; of equal age in the order given."""
     return _newest_first(starts, items, age)
-
-
-@njit(cache=True)
-def _counts(keys, n_groups):
-    found = np.zeros(n_groups, np.int64)
-    for key in keys:
-        found[key] += 1
-    return found
 
 
 @njit(cache=True)

@@ -29,13 +29,18 @@ def read_ratings(path: Path, scale: tuple[float, float]) -> pd.DataFrame:
 
     Raises DatasetError for a missing column or value, a rating off ``scale`` and a repeated (user, item).
     """
+    types = column_types(path)
+    frame = _in_pieces(path, types, scale)
+    return read_whole(path, types, scale) if frame is None else frame
+
+
+def column_types(path: Path) -> dict[str, pa.DataType]:
+    """The columns that ``path`` has of those that are read, ids as text; raises DatasetError for a missing one."""
     header = column_names(path)
     required = ["user_id", "item_id"] if path.suffix == ".inter" else ["user_id", "item_id", "rating"]
     require_columns(path, header, required)
     wanted: list[str] = [name for name in ("user_id", "item_id", "rating", "timestamp") if name in header]
-    types = {name: _ID if name.endswith("_id") else pa.float64() for name in wanted}
-    frame = _in_pieces(path, types, scale)
-    return read_whole(path, types, scale) if frame is None else frame
+    return {name: _ID if name.endswith("_id") else pa.float64() for name in wanted}
 
 
 def read_whole(path: Path, types: Mapping[str, pa.DataType], scale: tuple[float, float]) -> pd.DataFrame:
@@ -127,7 +132,7 @@ def _in_pieces(path: Path, types: Mapping[str, pa.DataType], scale: tuple[float,
     kinds = {"user_id": np.int32, "item_id": np.int32, "rating": np.float32, "timestamp": np.int64}
     arrays = {name: np.empty(0, kinds[name]) for name in types}
     try:
-        for table in (_parquet_pieces if path.suffix == ".parquet" else _text_pieces)(path, types):
+        for table in (_parquet_pieces if path.suffix == ".parquet" else text_pieces)(path, types):
             for name in types:
                 values = ids[name].codes(table[name]) if name in ids else table[name].to_numpy()
                 if not _sound(name, values, scale):
@@ -151,7 +156,7 @@ def _sound(name: str, values: np.ndarray, scale: tuple[float, float]) -> bool:
     return bool(np.isfinite(values).all() if name == "timestamp" else values.min(initial=0) >= 0)
 
 
-def _text_pieces(path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+def text_pieces(path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
     """Rows of about PIECE bytes at a time, cut at line ends; each piece below the header, as in the file."""
     names = column_names(path)
     with path.open("rb") as file:

@@ -67,8 +67,9 @@ def column_names(path: Path) -> list[str]:
         except pa.ArrowInvalid as error:
             raise _unreadable(path, error) from error
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    names = pa_csv.read_csv(pa.BufferReader(first.encode()), parse_options=_dialect(path)).column_names if first else []
+        first = file.readline().strip("\r\n")
+    line = pa.BufferReader(f"{first}\n".encode())
+    names = pa_csv.read_csv(line, parse_options=_dialect(path)).column_names if first else []
     names = [_ATOMIC_NAMES.get(name.split(":")[0], name.split(":")[0]) for name in names] if _atomic(path) else names
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
