@@ -50,9 +50,9 @@ def section(file: Path, taken: Taken) -> Section:
     n_ratings, idle = taken["read"][0]["amount"], _median(taken["sha256"], "before") * GB
     lines = [
         f"{n_ratings:,} ratings in {file.stat().st_size / 1e6:,.0f} MB of CSV, generated with the counts and skew of"
-        " MovieLens 20M. Each step in a new process, the steps in turn; the files lie in the page cache. Seconds and CPU seconds"
-        f" are medians of {len(taken['read'])}, with the range; peak is the largest of the whole process, of which"
-        f" {idle:.2f} GB are Python and its libraries. The two of a pair made the same to the last bit.", "",
+        " MovieLens 20M. Each step in a new process, the steps in turn; the files lie in the page cache. Seconds and"
+        f" CPU seconds are medians of {len(taken['read'])}, with the range; peak is the largest of the whole process,"
+        f" of which {idle:.2f} GB are Python and its libraries. The two of a pair made the same to the last bit.", "",
         "| step | seconds | range | CPU seconds | peak, GB |", "|---|--:|--:|--:|--:|",
         *(_row(what, taken[name]) for name, what in STEPS.items()), "",
         "| ours against the naive way | times as fast | range | peak memory |", "|---|--:|--:|--:|",

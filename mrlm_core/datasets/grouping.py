@@ -36,10 +36,10 @@ def has_repeats(major: np.ndarray, minor: np.ndarray, n_major: int, n_minor: int
     """Whether two rows agree in both keys."""
     inside(major, n_major)
     inside(minor, n_minor)
-    rows = row_numbers(len(major))
     if not (major[1:] >= major[:-1]).all():
-        rows = _sorted_by(major, rows, n_major)
-    return bool(_has_repeats(major, minor, rows, n_minor))
+        rows = _sorted_by(major, row_numbers(len(major)), n_major)
+        major, minor = major[rows], minor[rows]
+    return bool(_has_repeats(major, minor, n_minor))
 
 
 def chosen(
@@ -82,10 +82,10 @@ def _sorted_by(keys, rows, n_groups):
 
 
 @njit(cache=True)
-def _has_repeats(major, minor, rows, n_minor):
-    """``rows`` holds those of one major key together: each minor key remembers the last major key it was seen with."""
+def _has_repeats(major, minor, n_minor):
+    """Rows of one major key stand together: each minor key remembers the last major key that it was seen with."""
     seen = np.full(n_minor, -1, np.int64)
-    for row in rows:
+    for row in range(len(major)):
         if seen[minor[row]] == major[row]:
             return True
         seen[minor[row]] = major[row]

@@ -100,7 +100,7 @@ def _keep(frame: pd.DataFrame, kept: Path) -> None:
 
 def _load(kept: Path) -> pd.DataFrame:
     labels = pa_parquet.ParquetFile(_labels(kept)).read()
-    table = pa_parquet.ParquetFile(kept).read()  # not read_table, which cuts it into hundreds of chunks
+    table = pa_parquet.ParquetFile(kept, buffer_size=2**20).read()  # streamed; read_table makes hundreds of chunks
     arrays = {name: table[name].to_numpy() for name in table.column_names}
     return _frame(arrays, {name: labels[name].chunk(0).values for name in labels.column_names})
 
@@ -116,14 +116,17 @@ class _Ids:
         self.labels = pa.array([], pa.string())
 
     def codes(self, column: pa.ChunkedArray) -> np.ndarray:
-        """int32; -1 for a missing id."""
+        """int32; -1 where an id is missing or the piece names one twice."""
         piece = column.unify_dictionaries().combine_chunks()
-        new = piece.dictionary.filter(pa_compute.is_null(pa_compute.index_in(piece.dictionary, value_set=self.labels)))
-        self.labels = pa.concat_arrays([self.labels, new.unique()])
-        places = pa_compute.index_in(piece.dictionary, value_set=self.labels)
-        empty = pa_compute.equal(piece.dictionary, "")
-        codes = pa_compute.if_else(empty, -1, places).cast(pa.int32()).to_numpy()
-        return codes[piece.indices.to_numpy()] if not piece.indices.null_count else np.full(1, -1, np.int32)
+        known = pa_compute.index_in(piece.dictionary, value_set=self.labels)
+        new = piece.dictionary.filter(known.is_null())
+        odd = piece.null_count or new.null_count or len(new.unique()) < len(new)
+        if odd or pa_compute.any(pa_compute.equal(new, "")).as_py():
+            return np.full(1, -1, np.int32)
+        codes = known.fill_null(-1).to_numpy().copy()
+        codes[codes < 0] = np.arange(len(self.labels), len(self.labels) + len(new))
+        self.labels = pa.concat_arrays([self.labels, new])
+        return codes[piece.indices.to_numpy()]
 
 
 def _in_pieces(path: Path, types: Mapping[str, pa.DataType], scale: tuple[float, float]) -> pd.DataFrame | None:
