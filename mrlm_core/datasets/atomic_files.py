@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from mrlm_core.datasets.description import checked, read_yaml
-from mrlm_core.datasets.tables import column_names, read_table
+from mrlm_core.datasets.tables import column_names, read_columns
 from mrlm_core.errors import DatasetError, problem
 
 _FIELD_KINDS = {"token": "categorical", "token_seq": "multi", "float": "numeric"}
@@ -65,8 +66,10 @@ def _assumed_scale(path: Path) -> dict[str, Any]:
     if "rating" not in column_names(path):
         note = "this dataset has no ratings: each interaction counts as a positive of 1"
         return {"rating_scale": [1, 1], "positive_threshold": 1, "notes": [note]}
-    ratings = pd.to_numeric(read_table(path, ["rating"])["rating"], errors="coerce")
-    low, high = float(ratings.min()), float(ratings.max())
+    distinct = pa.dictionary(pa.int32(), pa.string())  # a few, not one a row
+    ratings = read_columns(path, ["rating"], {"rating": distinct})["rating"].unify_dictionaries().combine_chunks()
+    values = pd.to_numeric(ratings.dictionary.to_pandas(), errors="coerce")
+    low, high = float(values.min()), float(values.max())
     note = (f"no rating_scale and positive_threshold in a dataset.yml: took the range found, {low:g} to {high:g}, "
             f"and {0.8 * high:g} as the lowest positive")
     return {"rating_scale": [low, high], "positive_threshold": 0.8 * high, "notes": [note]}

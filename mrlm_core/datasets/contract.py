@@ -16,7 +16,8 @@ from mrlm_core.datasets import atomic_files
 from mrlm_core.datasets import modalities as files
 from mrlm_core.datasets.description import nearest, read_description
 from mrlm_core.datasets.modalities import Problem, counted
-from mrlm_core.datasets.tables import read_attributes, read_ratings
+from mrlm_core.datasets.ratings import kept_ratings
+from mrlm_core.datasets.tables import read_attributes
 from mrlm_core.errors import DatasetError, problem
 
 MINIMUM_USERS = 10
@@ -122,7 +123,7 @@ def load_dataset(path: str | Path) -> Dataset:
         raise _no_dataset(folder)
     description = atomic_files.describe(folder, atomic) if atomic else read_description(folder)
     ratings_file = atomic["inter"] if atomic else _ratings_file(folder)
-    raw = read_ratings(ratings_file, description["rating_scale"])
+    raw, ratings_hash = kept_ratings(ratings_file, description["rating_scale"])
     rated = _natural_order(raw["item_id"].cat.categories)
     ratings, user_ids, left_out = _drop_short_users(raw, description["minimum_ratings_per_user"])
     _enough_users(ratings_file, len(user_ids), len(left_out), description)
@@ -147,7 +148,7 @@ def load_dataset(path: str | Path) -> Dataset:
         description=description, ratings=_indexed(ratings, user_ids, item_ids), user_ids=user_ids, item_ids=item_ids,
         users=users, items=items, user_fields=description["user_fields"], item_fields=description["item_fields"],
         positive_threshold=description["positive_threshold"], modalities=modalities, problems=tuple(problems),
-        data_hash=_folder_hash(folder),
+        data_hash=_folder_hash(folder, {ratings_file: ratings_hash}),
     )
 
 
@@ -212,10 +213,10 @@ def _ratings_file(folder: Path) -> Path:
 
 def _drop_short_users(raw: pd.DataFrame, minimum: int) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     codes, labels = raw["user_id"].cat.codes.to_numpy(), raw["user_id"].cat.categories.to_numpy(dtype=object)
-    counts = np.bincount(codes, minlength=len(labels))
-    enough = counts >= max(minimum, 1)
-    kept = raw if enough[codes].all() else raw[enough[codes]].reset_index(drop=True)
-    return kept, _natural_order(labels[enough]), list(_natural_order(labels[~enough & (counts > 0)]))
+    n_ratings = np.bincount(codes, minlength=len(labels))
+    enough, few = n_ratings >= max(minimum, 1), (n_ratings > 0) & (n_ratings < minimum)
+    kept = raw[enough[codes]].reset_index(drop=True) if few.any() else raw
+    return kept, _natural_order(labels[enough]), list(_natural_order(labels[few]))
 
 
 def _attributes(
@@ -245,7 +246,7 @@ def _indexed(ratings: pd.DataFrame, user_ids: np.ndarray, item_ids: np.ndarray) 
         values = ratings[f"{name}_id"].cat
         position = pd.Index(ids).get_indexer(pd.Index(values.categories.to_numpy(dtype=object)))
         columns[name] = position.astype(np.int32)[values.codes.to_numpy()]
-    return pd.DataFrame({**columns, **{name: ratings[name] for name in ratings.columns[2:]}})
+    return pd.DataFrame({**columns, **{name: ratings[name] for name in ratings.columns[2:]}}, copy=False)
 
 
 def _natural_order(ids: Any) -> np.ndarray:
@@ -271,12 +272,16 @@ def _no_dataset(folder: Path) -> DatasetError:
     return DatasetError(problem(str(folder), "a folder with dataset.yml (or .inter)", found, remedy))
 
 
-def _folder_hash(folder: Path) -> str:
-    """Hash of the names and contents of all files that are not hidden."""
+def _folder_hash(folder: Path, known: Mapping[Path, str]) -> str:
+    """Hash of the names and contents of all files that are not hidden; ``known``: those of files read already."""
     digests = {}
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
         if file.is_file() and not any(part.startswith(".") for part in name.split("/")):
-            with file.open("rb") as stream:
-                digests[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+            digests[name] = known.get(file) or _sha256(file)
     return content_hash(digests)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

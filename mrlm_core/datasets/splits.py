@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from mrlm_core.datasets.grouping import chosen, in_order, newest_first, row_numbers
 from mrlm_core.errors import DatasetError, problem
+
+# What a rating is to its split; *_LOW: one below the threshold.
+TRAIN, TRAIN_LOW, VALIDATION, VALIDATION_LOW, TEST, TEST_LOW = range(1, 7)
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,10 @@ def random_split(n_ratings: int, train_ratio: float, validation_ratio: float, se
 
     Raises DatasetError when a part would be empty.
     """
-    order = np.random.default_rng(seed).permutation(n_ratings)
+    order = row_numbers(n_ratings)
+    np.random.default_rng(seed).shuffle(order)  # as ``permutation(n_ratings)``, in half the memory
     ends = np.rint(np.cumsum([train_ratio, validation_ratio]) * n_ratings).astype(int)
-    split = Split(*(np.sort(part) for part in np.split(order, ends)))
+    split = Split(*(np.sort(part).astype(np.int64) for part in np.split(order, ends)))
     for name, part in vars(split).items():
         if len(part) == 0:
             ratios = f"{train_ratio:g}/{validation_ratio:g}/{1 - train_ratio - validation_ratio:g}"
@@ -77,34 +82,48 @@ def interactions(
 ) -> Interactions:
     """The matrices of ``split``; ``ratings`` has columns user, item (indices), rating and optionally timestamp.
 
-    ``seed`` orders each user's positives where there are no timestamps. Asserts that the parts are disjoint.
+    Their column indices are sorted. ``seed`` orders each user's positives where there are no timestamps. Asserts that
+    the parts are disjoint and rate no item twice.
     """
-    parts = np.concatenate([split.train, split.validation, split.test])
-    assert len(np.unique(parts)) == len(parts), "the split's parts overlap"
-
-    def matrix(rows: np.ndarray) -> csr_matrix:
-        frame = ratings.iloc[rows]
-        ones = np.ones(len(frame), np.float32)
-        return csr_matrix((ones, (frame["user"], frame["item"])), shape=(n_users, n_items))
-
+    users, items = (ratings[name].to_numpy().astype(np.int32, copy=False) for name in ("user", "item"))
     positive = ratings["rating"].to_numpy() >= threshold
-    train_positives = split.train[positive[split.train]]
-    timed = "timestamp" in ratings.columns
+    order = in_order(users, items, n_users, n_items)  # once; every matrix takes its rows in this order
+    kinds = _kinds(len(ratings), split, positive)[order]
+    users, items = users[order], items[order]
+
+    def matrix(*wanted: int) -> csr_matrix:
+        starts, indices = chosen(users, items, kinds, np.isin(np.arange(TEST_LOW + 1), wanted), n_users)
+        found = csr_matrix((np.ones(len(indices), np.float32), indices, starts), shape=(n_users, n_items))
+        assert found.has_canonical_format, "a part holds two ratings of one user and item"
+        return found
+
+    train, timed = matrix(TRAIN), "timestamp" in ratings.columns
+    rows = order[kinds == TRAIN]  # as train.indices
+    age = -ratings["timestamp"].to_numpy()[rows] if timed else _shuffled(split.train[positive[split.train]], seed)[rows]
     return Interactions(
-        train=matrix(train_positives),
-        train_negatives=matrix(split.train[~positive[split.train]]),
-        train_rated=matrix(split.train),
-        validation=matrix(split.validation[positive[split.validation]]),
-        validation_rated=matrix(split.validation),
-        test=matrix(split.test[positive[split.test]]),
-        latest_items=_newest_first(ratings.iloc[train_positives], timed, seed),
+        train=train,
+        train_negatives=matrix(TRAIN_LOW),
+        train_rated=matrix(TRAIN, TRAIN_LOW),
+        validation=matrix(VALIDATION),
+        validation_rated=matrix(VALIDATION, VALIDATION_LOW),
+        test=matrix(TEST),
+        latest_items=newest_first(train.indptr, train.indices, age),
         latest_by="timestamp" if timed else "random order, seeded",
     )
 
 
-def _newest_first(positives: pd.DataFrame, timed: bool, seed: int) -> np.ndarray:
-    """Items of ``positives`` grouped by user in index order, newest first; ties by item index."""
-    rng = np.random.default_rng(seed)
-    age = -positives["timestamp"].to_numpy() if timed else rng.permutation(len(positives))
-    order = np.lexsort((positives["item"].to_numpy(), age, positives["user"].to_numpy()))
-    return positives["item"].to_numpy()[order].astype(np.int32)
+def _kinds(n_ratings: int, split: Split, positive: np.ndarray) -> np.ndarray:
+    """TRAIN .. TEST_LOW of each rating, 0 where it is in no part."""
+    kinds = np.zeros(n_ratings, np.int8)
+    for kind, rows in ((TRAIN, split.train), (VALIDATION, split.validation), (TEST, split.test)):
+        kinds[rows] = np.where(positive[rows], kind, kind + 1)
+    n_rows = sum(len(rows) for rows in vars(split).values())
+    assert np.count_nonzero(kinds) == n_rows, "the split's parts overlap"
+    return kinds
+
+
+def _shuffled(rows: np.ndarray, seed: int) -> np.ndarray:
+    """By row number: the place of each of ``rows`` in a random order."""
+    places = np.zeros(rows.max(initial=-1) + 1, np.int64)
+    places[rows] = np.random.default_rng(seed).permutation(len(rows))
+    return places

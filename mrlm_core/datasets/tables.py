@@ -18,38 +18,13 @@ from mrlm_core.errors import DatasetError, problem
 ATOMIC = (".inter", ".user", ".item", ".kg", ".link")
 # RecBole's column names and ours.
 _ATOMIC_NAMES = {"head_id": "head", "relation_id": "relation", "tail_id": "tail", "entity_id": "entity"}
-_ID_TYPE = pa.dictionary(pa.int32(), pa.string())
-
-
-def read_ratings(path: Path, scale: tuple[float, float]) -> pd.DataFrame:
-    """Columns user_id, item_id (categories of str), rating float32, and timestamp int64 where the file has it.
-
-    Raises DatasetError for a missing column or value, a rating off ``scale`` and a repeated (user, item).
-    """
-    header = column_names(path)
-    required = ["user_id", "item_id"] if path.suffix == ".inter" else ["user_id", "item_id", "rating"]
-    require_columns(path, header, required)
-    wanted: list[str] = [name for name in ("user_id", "item_id", "rating", "timestamp") if name in header]
-    table = _read(path, wanted, {name: _ID_TYPE if name.endswith("_id") else pa.float64() for name in wanted})
-    frame = table.unify_dictionaries().to_pandas()
-    del table
-    if "rating" not in frame:  # an .inter file without ratings: each interaction counts as 1
-        frame["rating"] = np.ones(len(frame), np.float32)
-    _check_ids(path, frame, ["user_id", "item_id"])
-    _check_scale(path, frame["rating"].to_numpy(), scale)
-    frame["rating"] = frame["rating"].astype(np.float32)
-    if "timestamp" in frame:
-        _check_rows(path, ~np.isfinite(frame["timestamp"].to_numpy()), "a timestamp", frame["timestamp"])
-        frame["timestamp"] = frame["timestamp"].astype(np.int64)
-    _check_duplicates(path, frame)
-    return frame
 
 
 def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     """Every column of ``path`` as str, missing values as ""; raises DatasetError for a missing column."""
     header = column_names(path)
     require_columns(path, header, required)
-    table = _read(path, header, {name: pa.string() for name in header})
+    table = read_columns(path, header, {name: pa.string() for name in header})
     return pd.DataFrame({name: table[name].to_numpy() for name in header}, dtype=object).fillna("")
 
 
@@ -59,13 +34,13 @@ def read_attributes(path: Path, key: str, fields: Mapping[str, str]) -> pd.DataF
     Raises DatasetError for a missing column, a missing or repeated id, or text in a numeric field.
     """
     frame = read_table(path, [key, *fields])
-    _check_rows(path, frame[key].eq("").to_numpy(), f"a {key}", frame[key])
+    check_rows(path, frame[key].eq("").to_numpy(), f"a {key}", frame[key])
     check_unique(path, frame[key])
     for column, kind in fields.items():
         if kind == "numeric":
             values = pd.to_numeric(frame[column].where(frame[column] != ""), errors="coerce").astype(np.float64)
             wrong = frame[column].ne("").to_numpy() & ~np.isfinite(values.to_numpy())
-            _check_rows(path, wrong, f"a finite number in {column!r}", frame[column])
+            check_rows(path, wrong, f"a finite number in {column!r}", frame[column])
             frame[column] = values
         elif kind == "multi" and _atomic(path):
             frame[column] = frame[column].str.split().str.join("|")
@@ -74,13 +49,14 @@ def read_attributes(path: Path, key: str, fields: Mapping[str, str]) -> pd.DataF
 
 def check_unique(path: Path, ids: pd.Series) -> None:
     """Raises DatasetError where an id stands in two rows of ``path``."""
-    _check_rows(path, ids.duplicated().to_numpy(), "each id once", ids, "Keep one of its rows.", "a second row for ")
+    check_rows(path, ids.duplicated().to_numpy(), "each id once", ids, "Keep one of its rows.", "a second row for ")
 
 
 def check_known(path: Path, ids: pd.Series, known: Mapping[str, int]) -> None:
     """Raises DatasetError where ``path`` names an item outside the catalogue."""
     remedy = "Add the item to items.csv or remove the row."
-    _check_rows(path, ~ids.isin(list(known)).to_numpy(), "an item of the catalogue", ids, remedy, "the unknown item ")
+    unknown = np.array([name not in known for name in ids.tolist()], bool)
+    check_rows(path, unknown, "an item of the catalogue", ids, remedy, "the unknown item ")
 
 
 def column_names(path: Path) -> list[str]:
@@ -91,8 +67,9 @@ def column_names(path: Path) -> list[str]:
         except pa.ArrowInvalid as error:
             raise _unreadable(path, error) from error
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    names = pa_csv.read_csv(pa.BufferReader(first.encode()), parse_options=_dialect(path)).column_names if first else []
+        first = file.readline().strip("\r\n")
+    line = pa.BufferReader(f"{first}\n".encode())
+    names = pa_csv.read_csv(line, parse_options=_dialect(path)).column_names if first else []
     names = [_ATOMIC_NAMES.get(name.split(":")[0], name.split(":")[0]) for name in names] if _atomic(path) else names
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
@@ -109,13 +86,13 @@ def require_columns(path: Path, header: Sequence[str], required: Sequence[str]) 
             raise DatasetError(problem(str(path), f"the column {name!r}", f"columns {list(header)}", remedy))
 
 
-def _read(path: Path, columns: list[str], types: Mapping[str, pa.DataType]) -> pa.Table:
+def read_columns(path: Path, columns: list[str], types: Mapping[str, pa.DataType]) -> pa.Table:
     """``columns`` of ``path`` with these types; a value of a wrong type becomes an error that names the row."""
     try:
         if path.suffix == ".parquet":
             table = pa_parquet.read_table(path, columns=columns)
-            return pa.table({name: _cast(path, name, table[name], types[name]) for name in columns})
-        return _read_csv(path, columns, types)
+            return pa.table({name: cast(path, name, table[name], types[name]) for name in columns})
+        return parse(path, path, column_names(path), types)
     except pa.ArrowInvalid as error:
         if path.suffix != ".parquet" and pa.float64() in types.values():
             _find_text_among_numbers(path, columns, types)
@@ -124,26 +101,27 @@ def _read(path: Path, columns: list[str], types: Mapping[str, pa.DataType]) -> p
 
 def _find_text_among_numbers(path: Path, columns: list[str], types: Mapping[str, pa.DataType]) -> None:
     try:
-        table = _read_csv(path, columns, {name: pa.string() for name in columns})
+        table = parse(path, path, column_names(path), {name: pa.string() for name in columns})
     except pa.ArrowInvalid as error:
         raise _unreadable(path, error) from error
     for name in columns:
         if types[name] == pa.float64():
             values = table[name].to_pandas()
             wrong = pd.to_numeric(values, errors="coerce").isna() & values.ne("")
-            _check_rows(path, wrong.to_numpy(), f"a number in {name!r}", values)
+            check_rows(path, wrong.to_numpy(), f"a number in {name!r}", values)
 
 
-def _read_csv(path: Path, columns: list[str], types: Mapping[str, pa.DataType]) -> pa.Table:
+def parse(path: Path, source: Path | pa.Buffer, names: list[str], types: Mapping[str, pa.DataType]) -> pa.Table:
+    """The columns ``types`` of ``source``: text as in ``path``, below its header, whose ``names`` are ours."""
     return pa_csv.read_csv(
-        path,
-        read_options=pa_csv.ReadOptions(column_names=column_names(path), skip_rows=1),
+        pa.BufferReader(source) if isinstance(source, pa.Buffer) else source,
+        read_options=pa_csv.ReadOptions(column_names=names, skip_rows=1),
         parse_options=_dialect(path),
-        convert_options=pa_csv.ConvertOptions(include_columns=columns, column_types=dict(types)),
+        convert_options=pa_csv.ConvertOptions(include_columns=list(types), column_types=dict(types)),
     )
 
 
-def _cast(path: Path, name: str, column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+def cast(path: Path, name: str, column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     """A Parquet column in the wanted type; float ids are refused because 1.0 is not the id "1"."""
     is_id = pa.types.is_dictionary(wanted)
     if is_id and pa.types.is_floating(column.type):
@@ -167,34 +145,7 @@ def _atomic(path: Path) -> bool:
     return path.suffix in ATOMIC
 
 
-def _check_ids(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    for column in columns:
-        codes, labels = frame[column].cat.codes.to_numpy(), frame[column].cat.categories
-        empty = labels.get_indexer(pd.Index([""], dtype=object))[0] if len(labels) else -1
-        _check_rows(path, (codes < 0) | ((codes == empty) & (empty >= 0)), f"a {column}", frame[column])
-
-
-def _check_scale(path: Path, ratings: np.ndarray, scale: tuple[float, float]) -> None:
-    off = ~((ratings >= scale[0]) & (ratings <= scale[1]))  # true for NaN too
-    remedy = "Correct the row, or rating_scale in dataset.yml."
-    _check_rows(path, off, f"a rating from {scale[0]:g} to {scale[1]:g}", pd.Series(ratings), remedy)
-
-
-def _check_duplicates(path: Path, frame: pd.DataFrame) -> None:
-    users, items = frame["user_id"].cat, frame["item_id"].cat
-    pairs = users.codes.to_numpy().astype(np.int64) * len(items.categories) + items.codes.to_numpy()
-    repeated = pd.Series(pairs).duplicated().to_numpy()
-    if repeated.any():
-        second = int(np.argmax(repeated))
-        first = int(np.argmax(pairs == pairs[second]))
-        found = f"user {frame['user_id'].iloc[second]!r} and item {frame['item_id'].iloc[second]!r} again"
-        raise DatasetError(
-            problem(f"{path}, {_row(path, second)}", "one rating for each user and item",
-                    f"{found} (first in {_row(path, first)}; {int(repeated.sum()):,} such rows)", "Keep one of them.")
-        )
-
-
-def _check_rows(
+def check_rows(
     path: Path, wrong: np.ndarray, expected: str, values: pd.Series, remedy: str = "Correct or remove the row.",
     prefix: str = "",
 ) -> None:
@@ -204,11 +155,11 @@ def _check_rows(
     at = int(np.argmax(wrong))
     more = f" ({int(wrong.sum()):,} such rows)" if wrong.sum() > 1 else ""
     raise DatasetError(
-        problem(f"{path}, {_row(path, at)}", expected, f"{prefix}{_shown(values.iloc[at])}{more}", remedy)
+        problem(f"{path}, {row_name(path, at)}", expected, f"{prefix}{_shown(values.iloc[at])}{more}", remedy)
     )
 
 
-def _row(path: Path, index: int) -> str:
+def row_name(path: Path, index: int) -> str:
     """Rows count from 1 below the header; text in quotes may span lines, so only there no line is given."""
     spans = path.suffix == ".parquet" or (path.suffix == ".csv" and path.name != "ratings.csv")
     return f"row {index + 1}" if spans else f"row {index + 1} (line {index + 2})"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from mrlm_core.config import NEGATIVE_ARMS
+from mrlm_core.datasets.grouping import row_numbers
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.errors import ConfigError, DatasetError, problem
 
@@ -24,49 +26,64 @@ class TripletSampler:
             raise ConfigError(problem("training.negatives", f"one of {NEGATIVE_ARMS}", repr(arm), "Correct its name."))
         self.arm, self.repeats = arm, triplets_per_positive
         self.n_items = interactions.n_items
-        pairs = interactions.train.tocoo()
-        self.users, self.positives = pairs.row.astype(np.int32), pairs.col.astype(np.int32)
-        self.explicit = interactions.train_negatives
-        rated = interactions.train_rated.sorted_indices()
-        self.rated_starts = rated.indptr.astype(np.int64)
-        self.unrated_counts = self.n_items - np.diff(self.rated_starts)
-        available = np.diff(self.explicit.indptr) if arm == "explicit" else self.unrated_counts
-        able = available[self.users] > 0
+        train, rated = interactions.train, interactions.train_rated.sorted_indices()
+        self.rated = rated.indptr, rated.indices
+        self.explicit = interactions.train_negatives.indptr, interactions.train_negatives.indices
+        available = np.diff(self.explicit[0]) if arm == "explicit" else self.n_items - np.diff(rated.indptr)
+        able = np.repeat(available > 0, np.diff(train.indptr))
         self.left_out = int((~able).sum())
-        self.users, self.positives = self.users[able], self.positives[able]
+        self.users = np.repeat(np.arange(interactions.n_users, dtype=np.int32), np.diff(train.indptr))[able]
+        self.positives = train.indices[able]
         if len(self.users) == 0:
             raise DatasetError(
                 problem("training split", f"triplets with {arm} negatives", "none",
                         "Use negatives='uniform' or a dataset with ratings below the threshold.")
             )
-        # How many unrated items come before each rated one, made increasing over all users.
-        user_of = np.repeat(np.arange(interactions.n_users), np.diff(self.rated_starts))
-        before = rated.indices - (np.arange(rated.nnz) - self.rated_starts[user_of])
-        self.unrated_before = user_of * (self.n_items + 1) + before
 
     def epoch(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
         """Shuffled triplets ``[n, 3]`` int32; n is rounded up to whole batches by drawing some positives again."""
-        n = len(self.users) * self.repeats
-        order = rng.permutation(n) % len(self.users)
-        fill = -n % batch_size
-        order = np.concatenate([order, rng.integers(0, len(self.users), fill)])
+        order = row_numbers(len(self.users) * self.repeats)
+        rng.shuffle(order)
+        again = rng.integers(0, len(self.users), -len(order) % batch_size)
+        order = np.concatenate([order % len(self.users), again], dtype=order.dtype)
         users = self.users[order]
         return np.stack([users, self.positives[order], self._negatives(users, rng)], axis=1)
 
     def _negatives(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if self.arm == "uniform":
-            return self._uniform(users, rng)
-        counts = np.diff(self.explicit.indptr)[users]
-        places = self.explicit.indptr[users] + (rng.random(len(users)) * counts).astype(np.int64)
-        explicit = self.explicit.indices[np.minimum(places, self.explicit.nnz - 1)]
+            return _unrated(users, rng.random(len(users)), *self.rated, self.n_items)
+        explicit = _rated(users, rng.random(len(users)), *self.explicit)
         if self.arm == "explicit":
-            return explicit.astype(np.int32)
-        take_explicit = (rng.random(len(users)) < 0.5) & (counts > 0)
-        return np.where(take_explicit, explicit, self._uniform(users, rng)).astype(np.int32)
+            return explicit
+        take_explicit = (rng.random(len(users)) < 0.5) & (explicit >= 0)
+        return np.where(take_explicit, explicit, _unrated(users, rng.random(len(users)), *self.rated, self.n_items))
 
-    def _uniform(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Uniform over the items each user has not rated in training: the r-th of them, r drawn, found by bisection."""
-        drawn = (rng.random(len(users)) * self.unrated_counts[users]).astype(np.int64)
-        keys = users.astype(np.int64) * (self.n_items + 1) + drawn
-        rated_below = np.searchsorted(self.unrated_before, keys, side="right") - self.rated_starts[users]
-        return (drawn + rated_below).astype(np.int32)
+
+@njit(cache=True)
+def _rated(users, draws, starts, items):  # type: ignore[no-untyped-def]
+    """Uniform over the items of each user, by a draw from [0, 1); -1 where he has none."""
+    found = np.empty(len(users), np.int32)
+    for row, user in enumerate(users):
+        first, count = starts[user], starts[user + 1] - starts[user]
+        found[row] = items[first + np.int64(draws[row] * count)] if count else -1
+    return found
+
+
+@njit(cache=True)
+def _unrated(users, draws, starts, items, n_items):  # type: ignore[no-untyped-def]
+    """Uniform over the items that are not among the sorted ones of each user.
+
+    The r-th of them, r drawn, is r plus how many of his items have at most r such items below them: by bisection.
+    """
+    found = np.empty(len(users), np.int32)
+    for row, user in enumerate(users):
+        first, low, high = starts[user], 0, starts[user + 1] - starts[user]
+        drawn = np.int64(draws[row] * (n_items - high))
+        while low < high:
+            middle = (low + high) // 2
+            if items[first + middle] - middle <= drawn:
+                low = middle + 1
+            else:
+                high = middle
+        found[row] = drawn + low
+    return found
