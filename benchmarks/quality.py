@@ -35,8 +35,8 @@ def run(seeds: int = 3, preset: str = "laptop", options: Mapping[str, dict[str, 
     plain = groups[0]
     lines = [
         f"MRLM on `{dataset}`, {preset} preset, {seeds} splits and seeds, stopped on validation as always. Differences"
-        " are paired by split; the smallest and the largest are given, for so few runs bear no interval. Seconds an epoch"
-        " include validation.", "",
+        " are paired by split; the smallest and the largest are given, for so few runs bear no interval. Seconds an"
+        " epoch include validation.", "",
         "| option | validation Recall@20, mean | difference to plain | epochs | seconds an epoch, median |",
         "|---|--:|--:|--:|--:|",
         *(row(name, group, plain) for name, group in zip(options, groups, strict=True)),
