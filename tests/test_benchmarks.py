@@ -110,3 +110,53 @@ def test_the_machine_is_named_by_what_matters_for_speed(benchmarks):
     processor, flags = benchmarks._processor()
     assert processor
     assert set(flags) <= set(benchmarks.FLAGS)
+
+
+def test_the_accelerator_section_names_its_device_and_fills_its_table(benchmarks):
+    from benchmarks import gpu
+
+    gpu.SIZES["toy"] = (20, 30)
+    section = gpu.run("tiny", ["toy"], [32])
+    assert section.title.startswith("Accelerator: ")
+    assert [line.split("|")[3].strip() for line in section.lines[-2:]] == ["float32", "bfloat16"]
+    assert all(float(line.split("|")[4].replace(",", "")) > 0 for line in section.lines[-2:])
+
+
+def test_quality_shows_differences_to_the_plain_runs_and_failures(benchmarks, tmp_path):
+    from benchmarks import quality
+    from mrlm_core.study.record import RunRecord
+
+    def record(recall, status="done"):
+        data = {"status": status, "error": "TrainingError: no", "validation": {"recall@20": recall},
+                "epochs": {"run": 3, "best": 1}, "history": [{"seconds": 2.0}] * 3}
+        return RunRecord(tmp_path, data, None)
+
+    plain, other = [record(0.2), record(0.3)], [record(0.21), record(0.28)]
+    assert quality.row("x", other, plain) == "| x | 0.2450 | -0.0050 (-0.0200 to +0.0100) | 3 to 3 | 2.0 |"
+    assert quality.row("plain", plain, plain) == "| plain | 0.2500 |  | 3 to 3 | 2.0 |"
+    assert "failed: TrainingError: no" in quality.row("x", [record(0.2, "failed")], plain)
+
+
+def test_end_to_end_fits_the_growth_of_each_stage(benchmarks):
+    from benchmarks import end_to_end
+
+    def taken(ratings, seconds):
+        return {"ratings": ratings, "users": 1, "items": 1, "peak_bytes": 13e9,
+                "seconds": dict.fromkeys(end_to_end.STAGES, seconds)}
+
+    section = end_to_end.section([taken(100, 1.0), taken(1_000, 10.0), taken(10_000, 1_000.0)], "laptop")
+    assert section.lines[-2:] == ["| 100 to 1,000 | " + " | ".join(["1.00"] * 6) + " |",
+                                  "| 1,000 to 10,000 | " + " | ".join(["2.00"] * 6) + " |"]
+    memory, growth = section.targets
+    assert not memory.met
+    assert not growth.met
+    assert growth.found == "2.00"
+
+
+def test_start_up_measures_the_command_and_names_what_it_imports(benchmarks):
+    from benchmarks import startup
+
+    assert startup._imported_by_help() == []
+    line = startup._overhead("x", "pass", 1)
+    assert line.startswith("| x | ")
+    assert float(line.split("|")[2]) > float(line.split("|")[3])

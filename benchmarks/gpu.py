@@ -1,0 +1,120 @@
+"""The same measurements on whatever accelerator Keras sees: ``python -m benchmarks.gpu`` (KERAS_BACKEND as you like).
+
+Matrix rate, triplets a second by batch size at both sizes of the paper, the ranking of all users, and what an epoch of
+MovieLens-20M's size would take at that rate. Kept with device and versions in results/gpu.json. Without an accelerator
+it says so and measures the processor at a size that ends in minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import keras
+import numpy as np
+
+from benchmarks.compare import seconds_of
+from benchmarks.section import Section
+from mrlm_core.config import preset
+from mrlm_core.model.mrlm import MRLM
+from mrlm_core.training.fit import STEPS_PER_CALL, seed_everything
+from mrlm_core.training.recommender import optimizer_of
+
+SIZES = {"latest-small": (610, 9_724), "20M": (138_493, 27_278)}  # users, items
+BATCHES = (128, 1_024, 4_096, 16_384)
+PRECISIONS = ("float32", "bfloat16")
+REPEATS = 3
+POSITIVES = 7_000_000  # training positives of MovieLens-20M: half of its ratings, seven tenths of them
+
+
+def run(
+    preset_name: str = "paper", sizes: Sequence[str] = tuple(SIZES), batches: Sequence[int] = BATCHES
+) -> Section:
+    """The section, for the device that is there."""
+    device, accelerated = device_name()
+    if not accelerated:
+        print("benchmarks.gpu: no accelerator seen; the processor is measured with batches up to 1,024")
+        batches = [size for size in batches if size <= 1_024]
+    rows = [row(preset_name, size, batch, precision)
+            for size in sizes for batch in batches for precision in PRECISIONS]
+    rates = ", ".join(f"{name} {matrix_rate(name):,.0f}" for name in PRECISIONS)
+    rank_seconds = ranking_seconds(*SIZES[sizes[-1]], n_measured=20_000 if not accelerated else None)
+    lines = [
+        f"- device: {device}{'' if accelerated else ' (no accelerator was there)'}; Keras {keras.__version__} on"
+        f" {keras.backend.backend()} {version(keras.backend.backend())}, preset {preset_name}",
+        f"- matrix product of 4,096, GFLOP/s: {rates}",
+        f"- ranking of all {SIZES[sizes[-1]][0]:,} users over {SIZES[sizes[-1]][1]:,} items, top 100:"
+        f" {rank_seconds:,.1f} s", "",
+        "| size | batch | precision | triplets/s | an epoch of MovieLens-20M, min |", "|---|--:|---|--:|--:|", *rows,
+    ]
+    return Section(f"Accelerator: {device}", lines, [])
+
+
+def device_name() -> tuple[str, bool]:
+    """Name of the device Keras computes on, and whether it is an accelerator."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return f"{device.device_kind} ({device.platform})", device.platform != "cpu"
+    import tensorflow as tf
+
+    accelerators = tf.config.list_physical_devices("GPU")
+    if not accelerators:
+        return "CPU", False
+    details = tf.config.experimental.get_device_details(accelerators[0])
+    return str(details.get("device_name", accelerators[0].name)), True
+
+
+def row(preset_name: str, size: str, batch: int, precision: str) -> str:
+    """One line of the table; a batch that does not fit in memory says so."""
+    try:
+        rate = triplets_a_second(preset_name, *SIZES[size], batch, precision)
+    except Exception as error:  # each backend has its own class for memory that ran out
+        if "RESOURCE_EXHAUSTED" not in str(error) and "OOM" not in str(error):
+            raise
+        return f"| {size} | {batch:,} | {precision} | out of memory | |"
+    epoch = f"{POSITIVES / rate / 60:,.1f}" if size == "20M" else ""
+    return f"| {size} | {batch:,} | {precision} | {rate:,.0f} | {epoch} |"
+
+
+def triplets_a_second(preset_name: str, n_users: int, n_items: int, batch: int, precision: str) -> float:
+    """Median of three epochs of ``STEPS_PER_CALL`` batches by ``fit`` after one untimed."""
+    head = "full" if n_users <= 20_000 else "sampled"
+    config = preset(preset_name, {"training.batch_size": batch, "model.precision": precision,
+                                  "model.identity_head": head})
+    seed_everything(0)
+    rng = np.random.default_rng(0)
+    users, items = (rng.normal(size=(n, config.model.embedding_dim)).astype(np.float32) for n in (n_users, n_items))
+    clusters = {name: np.arange(n_items, dtype=np.int32) % count
+                for name, count in config.preprocessing.cluster_counts.items()}
+    model = MRLM(config.model, users, items, clusters)
+    model.compile(optimizer=optimizer_of(model, config.training), steps_per_execution=STEPS_PER_CALL)
+    columns = [rng.integers(0, n, batch * STEPS_PER_CALL, dtype=np.int32) for n in (n_users, n_items, n_items)]
+    triplets = np.stack(columns, axis=1)
+    seconds = seconds_of(
+        lambda: model.fit(triplets, batch_size=batch, epochs=1, shuffle=False, verbose=0), REPEATS)
+    return len(triplets) / float(np.median(seconds))
+
+
+def matrix_rate(dtype: str, size: int = 4_096) -> float:
+    """GFLOP/s of a square product on the backend's device."""
+    matrix = keras.ops.cast(keras.random.normal((size, size)), dtype)
+    seconds = seconds_of(lambda: float(keras.ops.max(keras.ops.matmul(matrix, matrix))), REPEATS)
+    return 2 * size**3 / float(np.median(seconds)) / 1e9
+
+
+def ranking_seconds(n_users: int, n_items: int, n_measured: int | None, width: int = 550) -> float:
+    """Seconds of the top 100 of all users, extrapolated from ``n_measured`` of them where given."""
+    from mrlm_core.evaluation.ranking import top_n
+
+    rng = np.random.default_rng(0)
+    measured = min(n_measured or n_users, n_users)
+    users, items = (rng.normal(size=(n, width)).astype(np.float32) for n in (measured, n_items))
+    return float(np.median(seconds_of(lambda: top_n(users, items, 100), REPEATS))) * n_users / measured
+
+
+if __name__ == "__main__":
+    made = run().stamped()
+    made.keep(f"gpu-{keras.backend.backend()}")
+    print("\n".join(made.lines))
