@@ -33,6 +33,10 @@ class ConvolutionBlock(keras.layers.Layer):
         self.convolution.build(shape)
         self.normalisation.build(self.convolution.compute_output_shape(shape))
 
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Of inputs of ``shape``, as Keras asks its layers."""
+        return self.convolution.compute_output_shape(shape)
+
     def call(self, features: Tensor, training: bool = False) -> Tensor:
         """``[B, L, C_in]`` -> ``[B, L / stride, C]``; in training, by the statistics of this batch."""
         features, norm = self.convolution(features), self.normalisation
