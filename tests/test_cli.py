@@ -9,7 +9,7 @@ import pytest
 from mrlm_core import cli
 from mrlm_core.errors import ConfigError
 
-HEAVY = ("tensorflow", "keras", "pandas", "numpy", "sklearn", "papermill", "sphinx")
+HEAVY = ("tensorflow", "keras", "pandas", "numba", "numpy", "sklearn", "papermill", "sphinx")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.sparse import csr_matrix, issparse
 
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.errors import ConfigError, DatasetError, problem
+from mrlm_core.evaluation.kernels import Entries, entries, hits_along, over_rows, pairs_in_order, read_only
 from mrlm_core.evaluation.ranking import inner_product, ranked_blocks
 
 AUC_DEFINITIONS = ("librec", "lauc", "in-list")
@@ -33,7 +35,7 @@ def recall_at(ranked: np.ndarray, relevant: Relevant, n: int) -> np.ndarray:
     ``[users, V]``. Returns float64 ``[users]``, NaN where a user has no relevant item.
     """
     ranked, relevant = _checked(ranked, relevant, n)
-    return _recall(_hits(ranked[:, :n], relevant), _counts(relevant))
+    return _recall(_along(ranked, relevant, (n,))[n])
 
 
 def auc_at(
@@ -52,8 +54,7 @@ def auc_at(
     NaN where a user has no relevant item or the counts are impossible. Raises ConfigError for another definition.
     """
     ranked, relevant = _checked(ranked, relevant, n)
-    listed = ranked[:, :n]
-    return _auc(_hits(listed, relevant), listed >= 0, _counts(relevant), n_candidates, definition)
+    return _auc(_along(ranked, relevant, (n,))[n], n_candidates, definition)
 
 
 def full_auc(scores: np.ndarray, relevant: Relevant, candidates: np.ndarray) -> np.ndarray:
@@ -64,23 +65,11 @@ def full_auc(scores: np.ndarray, relevant: Relevant, candidates: np.ndarray) -> 
     """
     scores, candidates = np.asarray(scores), np.asarray(candidates, bool)
     relevant = _as_csr(relevant, scores.shape[1])
-    if scores.shape != candidates.shape or len(scores) != relevant.shape[0]:
-        raise ValueError(f"full_auc: scores {scores.shape}, candidates {candidates.shape} and relevant items of "
-                         f"{relevant.shape[0]} users do not fit")
-    negatives = np.where(candidates, scores, np.nan)
-    if np.count_nonzero(np.isnan(negatives)) > candidates.size - np.count_nonzero(candidates):
-        raise ValueError("full_auc: expected a number for every candidate, found a NaN score")
-    rows, items = relevant.nonzero()
-    rows, items = rows[candidates[rows, items]], items[candidates[rows, items]]
-    values = scores[rows, items]
-    negatives[rows, items] = np.nan
-    negatives.sort(axis=1)  # NaN, that is what is not a negative, goes last
-    n_positives = np.bincount(rows, minlength=len(scores))
-    n_negatives = candidates.sum(axis=1) - n_positives
-    below = _search(negatives, rows, values, n_negatives, "left")
-    not_above = _search(negatives, rows, values, n_negatives, "right")
-    right = np.bincount(rows, weights=(below + not_above) / 2, minlength=len(scores))
-    return _ratio(right, n_positives * n_negatives)
+    fits = len(scores) == relevant.shape[0] and relevant.shape[1] <= scores.shape[-1]
+    if scores.ndim != 2 or scores.shape != candidates.shape or not fits:
+        raise ValueError(f"full_auc: scores {scores.shape}, candidates {candidates.shape} and relevant items "
+                         f"{relevant.shape} do not fit")
+    return _full_auc(scores, np.arange(len(scores)), entries(csr_matrix(~candidates)), entries(relevant))
 
 
 def evaluate(
@@ -106,48 +95,73 @@ def evaluate(
         found = f"none among {interactions.n_users} users"
         remedy = "Lower the threshold or change the split."
         raise DatasetError(problem(f"{part} part", "a positive rating", found, remedy))
-    factors = model.factors()
-    score = model.score if factors is None else inner_product(*factors)
-    parts = []
-    for block in ranked_blocks(score, users, interactions.n_items, max(cutoffs), known):
-        mine, seen = relevant[block.users], known[block.users]
-        n_candidates = interactions.n_items - np.diff(seen.indptr)
-        columns = _list_metrics(block.items, mine, n_candidates, cutoffs, auc_definitions)
-        if full:
-            columns["full_auc"] = full_auc(block.scores, mine, seen.toarray() == 0)
-        parts.append(pd.DataFrame(columns, index=pd.Index(block.users, name="user")))
-    frame = pd.concat(parts)
+    lists, areas = _ranked(model, users, max(cutoffs), known, relevant if full else None)
+    n_candidates = interactions.n_items - np.diff(known.indptr)[users]
+    columns = _list_metrics(_along(lists, relevant, cutoffs, users), n_candidates, cutoffs, auc_definitions)
+    if full:
+        columns["full_auc"] = areas
+    frame = pd.DataFrame(columns, index=pd.Index(users, name="user"))
     frame.attrs["skipped"] = {f"no relevant item in {part}": interactions.n_users - len(users)}
     return frame
 
 
+def _ranked(
+    model: Scorer, users: np.ndarray, n: int, known: csr_matrix, relevant: csr_matrix | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first ``n`` unknown items of each of ``users`` and, where ``relevant`` is given, his full AUC."""
+    factors = model.factors()
+    score, width = (model.score, 0) if factors is None else (inner_product(*factors), factors[0].shape[1])
+    lists, areas, start = np.empty((len(users), n), np.int32), np.empty(len(users)), 0
+    seen, wanted = entries(known), None if relevant is None else entries(relevant)
+    for block in ranked_blocks(score, users, known.shape[1], n, known, width):
+        rows = slice(start, start := start + len(block.users))
+        lists[rows] = block.items
+        if wanted is not None:
+            areas[rows] = _full_auc(block.scores, block.users, seen, wanted)
+        del block
+    return lists, areas
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """What the metrics of the first N places need, int64 ``[users]``: see ``kernels.hits_along``."""
+
+    hits: np.ndarray
+    listed: np.ndarray
+    ordered: np.ndarray
+    relevant: np.ndarray
+
+
+def _along(
+    ranked: np.ndarray, relevant: csr_matrix, cutoffs: Sequence[int], users: np.ndarray | None = None
+) -> dict[int, _Counts]:
+    """The counts at each cutoff; row ``users[i]`` of ``relevant``, or row i, belongs to row i of ``ranked``."""
+    rising, n_relevant = np.unique(cutoffs), np.diff(relevant.indptr)
+    users = np.arange(len(ranked)) if users is None else users
+    ranked = read_only(np.ascontiguousarray(ranked, np.int32 if ranked.dtype == np.int32 else np.int64))
+    found = [np.empty((len(ranked), len(rising)), np.int64) for _ in range(3)]
+    over_rows(hits_along, len(ranked), ranked, users, entries(relevant), relevant.shape[1], rising, *found)
+    hits, listed, ordered = (dict(zip(rising.tolist(), part.T, strict=True)) for part in found)
+    return {n: _Counts(hits[n], listed[n], ordered[n], n_relevant[users]) for n in hits}
+
+
 def _list_metrics(
-    ranked: np.ndarray,
-    relevant: csr_matrix,
-    n_candidates: np.ndarray,
-    cutoffs: Sequence[int],
-    auc_definitions: Sequence[str],
+    counts: dict[int, _Counts], n_candidates: np.ndarray, cutoffs: Sequence[int], definitions: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    hits, listed, counts = _hits(ranked, relevant), ranked >= 0, _counts(relevant)
-    columns = {f"recall@{n}": _recall(hits[:, :n], counts) for n in cutoffs}
-    for definition in auc_definitions:
-        for n in cutoffs:
-            area = _auc(hits[:, :n], listed[:, :n], counts, n_candidates, definition)
-            columns[f"{AUC_COLUMNS[definition]}@{n}"] = area
+    columns = {f"recall@{n}": _recall(counts[n]) for n in cutoffs}
+    for definition in definitions:
+        columns |= {f"{AUC_COLUMNS[definition]}@{n}": _auc(counts[n], n_candidates, definition) for n in cutoffs}
     return columns
 
 
-def _recall(hits: np.ndarray, n_relevant: np.ndarray) -> np.ndarray:
-    return _ratio(hits.sum(axis=1), n_relevant)
+def _recall(counts: _Counts) -> np.ndarray:
+    return _ratio(counts.hits, counts.relevant)
 
 
-def _auc(
-    hits: np.ndarray, listed: np.ndarray, n_relevant: np.ndarray, n_candidates: int | np.ndarray, definition: str
-) -> np.ndarray:
+def _auc(counts: _Counts, n_candidates: int | np.ndarray, definition: str) -> np.ndarray:
     if definition not in AUC_DEFINITIONS:
         raise ConfigError(problem("AUC definition", f"one of {AUC_DEFINITIONS}", repr(definition), "Name one of them."))
-    n_hits, length = hits.sum(axis=1), listed.sum(axis=1)
-    ordered = (np.cumsum(hits, axis=1) * (listed & ~hits)).sum(axis=1)  # pairs in the right order within the list
+    n_hits, length, ordered, n_relevant = counts.hits, counts.listed, counts.ordered, counts.relevant
     if definition == "in-list":
         area = np.where(n_hits == length, 1.0, _ratio(ordered, n_hits * (length - n_hits)))
         return np.where(n_relevant == 0, np.nan, np.where(n_hits == 0, 0.0, area))
@@ -164,28 +178,13 @@ def _auc(
     return np.where(possible, area, np.nan)
 
 
-def _hits(ranked: np.ndarray, relevant: csr_matrix) -> np.ndarray:
-    """Whether each listed item is relevant, bool ``[users, N]``."""
-    # One number a (user, item) pair; the last column stays free, for that is where padding (-1) falls.
-    width = max(int(ranked.max(initial=0)) + 1, relevant.shape[1]) + 1
-    rows = np.arange(len(ranked), dtype=np.int64)
-    wanted = np.repeat(rows, np.diff(relevant.indptr)) * width + relevant.indices
-    asked = rows[:, None] * width + ranked
-    place = np.searchsorted(wanted, asked)
-    return wanted[np.minimum(place, len(wanted) - 1)] == asked if len(wanted) else np.zeros(asked.shape, bool)
-
-
-def _search(
-    ordered: np.ndarray, rows: np.ndarray, values: np.ndarray, lengths: np.ndarray, side: Literal["left", "right"]
-) -> np.ndarray:
-    """``np.searchsorted`` of each value in its own row of ``ordered``, whose first ``lengths[row]`` entries count."""
-    low, high = np.zeros(len(rows), np.int64), lengths[rows].astype(np.int64)
-    while (active := low < high).any():
-        middle = (low + high) // 2
-        entry = ordered[rows, np.minimum(middle, ordered.shape[1] - 1)]
-        after = entry < values if side == "left" else entry <= values
-        low, high = np.where(active & after, middle + 1, low), np.where(active & ~after, middle, high)
-    return low
+def _full_auc(scores: np.ndarray, users: np.ndarray, seen: Entries, relevant: Entries) -> np.ndarray:
+    """As ``full_auc``, the candidates being all items but those in the users' rows of ``seen``."""
+    scores = read_only(np.ascontiguousarray(scores, np.float32 if scores.dtype == np.float32 else np.float64))
+    twice, positives, negatives = (np.empty(len(users), np.int64) for _ in range(3))
+    if over_rows(pairs_in_order, len(users), scores, users, seen, relevant, twice, positives, negatives) >= 0:
+        raise ValueError("full_auc: expected a number for every candidate, found a NaN score")
+    return _ratio(twice / 2, positives * negatives)
 
 
 def _checked(ranked: Any, relevant: Relevant, n: int) -> tuple[np.ndarray, csr_matrix]:
@@ -210,10 +209,6 @@ def _as_csr(relevant: Relevant, n_items: int | None = None) -> csr_matrix:
     width = int(columns.max(initial=-1)) + 1 if n_items is None else n_items
     indptr = np.concatenate([[0], np.cumsum(counts)])
     return csr_matrix((np.ones(len(columns), np.float32), columns, indptr), shape=(len(counts), width))
-
-
-def _counts(relevant: csr_matrix) -> np.ndarray:
-    return np.diff(relevant.indptr)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

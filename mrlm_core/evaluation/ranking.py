@@ -10,8 +10,13 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-# 64 MB of float32 scores at a time: large enough for a fast matrix product, small enough for a laptop.
+from mrlm_core.evaluation.kernels import Entries, best_of_rows, entries, over_rows, read_only
+
+# Scores at a time: 64 MB of float32 at most. 16 MB are still in the cache when they are ranked; but each block reads
+# all item vectors, and where those are too many for the cache, few large blocks make the faster product.
 BLOCK_SCORES = 2**24
+CACHED_SCORES = 2**22
+CACHED_VECTORS = 2**23
 
 Score = Callable[[np.ndarray], Any]
 
@@ -38,67 +43,69 @@ def top_n(
     users, items = np.asarray(user_vectors, np.float32), np.asarray(item_vectors, np.float32)
     if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
         raise ValueError(f"user and item vectors: expected [U, d] and [V, d], found {users.shape} and {items.shape}")
-    return top_n_of(inner_product(users, items), len(users), len(items), n, exclude)
+    return top_n_of(inner_product(users, items), len(users), len(items), n, exclude, users.shape[1])
 
 
 def top_n_of(
-    score: Score, n_users: int, n_items: int, n: int, exclude: csr_matrix | None = None
+    score: Score, n_users: int, n_items: int, n: int, exclude: csr_matrix | None = None, width: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As ``top_n`` for a model without vectors; ``score(users)`` gives ``[len(users), n_items]``."""
+    """As ``top_n`` for any scores; ``score(users)`` gives ``[len(users), n_items]``, ``width`` as in ``block_size``."""
     items, scores = np.empty((n_users, n), np.int32), np.empty((n_users, n), np.float32)
-    for block in ranked_blocks(score, np.arange(n_users), n_items, n, exclude):
+    for block in ranked_blocks(score, np.arange(n_users), n_items, n, exclude, width):
         items[block.users], scores[block.users] = block.items, block.top
+        del block
     return items, scores
 
 
 def ranked_blocks(
-    score: Score, users: np.ndarray, n_items: int, n: int, exclude: csr_matrix | None = None
+    score: Score, users: np.ndarray, n_items: int, n: int, exclude: csr_matrix | None = None, width: int = 0
 ) -> Iterator[RankedBlock]:
-    """Score and rank ``users`` a block at a time; ``exclude`` has a row for every user index that occurs."""
+    """Score and rank ``users`` a block at a time; ``exclude`` has a row for every user index that occurs.
+
+    Let go of a block before asking for the next: its scores' memory, warm in the cache, then serves again.
+    """
     if n < 1 or n_items < 1:
         raise ValueError(f"top-N: expected n and the catalogue to be at least 1, found n={n} and {n_items} items")
-    if exclude is not None and exclude.shape[1] != n_items:
+    if exclude is None:
+        exclude = csr_matrix((int(np.max(users, initial=-1)) + 1, n_items), dtype=np.float32)
+    if exclude.shape[1] != n_items:
         raise ValueError(f"exclude: expected {n_items} columns, one an item, found {exclude.shape[1]}")
-    size = max(1, BLOCK_SCORES // n_items)
+    if exclude.shape[0] <= np.max(users, initial=-1):
+        raise ValueError(f"exclude: expected a row for user {np.max(users)}, found {exclude.shape[0]} rows")
+    seen, size = entries(exclude), block_size(n_items, width)
     for start in range(0, len(users), size):
-        block = users[start : start + size]
-        scores = score(block)
-        if tuple(scores.shape) != (len(block), n_items):
-            raise ValueError(f"scores: expected shape {(len(block), n_items)}, found {tuple(scores.shape)}")
-        items, top = _select(scores, n, block, None if exclude is None else exclude[block])
-        yield RankedBlock(block, np.asarray(scores), items, top)
+        yield _ranked(score, users[start : start + size], n_items, n, seen)
+
+
+def _ranked(score: Score, users: np.ndarray, n_items: int, n: int, seen: Entries) -> RankedBlock:
+    scores = np.asarray(score(users))
+    if scores.shape != (len(users), n_items):
+        raise ValueError(f"scores: expected shape {(len(users), n_items)}, found {scores.shape}")
+    items, top = np.full((len(users), n), -1, np.int32), np.full((len(users), n), -np.inf, np.float32)
+    single = read_only(np.ascontiguousarray(scores, np.float32))
+    wrong = over_rows(best_of_rows, len(users), single, users, seen, items, top)
+    if wrong >= 0:
+        raise ValueError(f"scores: expected numbers for every item, found NaN for user {users[wrong]}")
+    return RankedBlock(users, scores, items, top)
+
+
+def block_size(n_items: int, width: int = 0) -> int:
+    """How many users are scored at a time; ``width`` is the length of the vectors whose products the scores are."""
+    scores = BLOCK_SCORES if n_items * width > CACHED_VECTORS else min(CACHED_SCORES, BLOCK_SCORES)
+    return max(1, scores // n_items)
 
 
 def inner_product(user_vectors: np.ndarray, item_vectors: np.ndarray) -> Score:
     """The score function of a model that is a product of vectors ``[U, d]`` and ``[V, d]``."""
     import tensorflow as tf
 
-    items = tf.constant(item_vectors, tf.float32)
+    items = tf.constant(np.ascontiguousarray(item_vectors.T), tf.float32)  # [d, V]: small blocks of users go faster
 
     def score(users: np.ndarray) -> Any:
         with _full_float32():
-            return tf.matmul(tf.constant(user_vectors[users], tf.float32), items, transpose_b=True)
+            return tf.matmul(tf.constant(user_vectors[users], tf.float32), items)
 
     return score
-
-
-def _select(scores: Any, n: int, users: np.ndarray, exclude: csr_matrix | None) -> tuple[np.ndarray, np.ndarray]:
-    """Top ``n`` of each row of ``scores`` ``[u, V]`` without its excluded items, padded with -1 and -inf."""
-    import tensorflow as tf
-
-    scores = tf.cast(scores, tf.float32)
-    wrong = tf.reduce_any(tf.math.is_nan(scores), axis=1).numpy()
-    if wrong.any():
-        raise ValueError(f"scores: expected numbers for every item, found NaN for user {users[np.argmax(wrong)]}")
-    if exclude is not None and exclude.nnz:
-        rows = np.repeat(np.arange(exclude.shape[0], dtype=np.int32), np.diff(exclude.indptr))
-        seen = np.stack([rows, exclude.indices.astype(np.int32)], axis=1)[exclude.data != 0]
-        scores = tf.tensor_scatter_nd_update(scores, seen, tf.fill([len(seen)], -np.inf))
-    # top_k documents that the lower index wins a tie, which argpartition does not.
-    top, items = (found.numpy() for found in tf.math.top_k(scores, min(n, scores.shape[1])))
-    items[np.isneginf(top)] = -1
-    missing = ((0, 0), (0, n - top.shape[1]))
-    return np.pad(items, missing, constant_values=-1), np.pad(top, missing, constant_values=-np.inf)
 
 
 @contextmanager
