@@ -1,0 +1,126 @@
+"""Training: pairs of a positive and a negative a second, ours and theirs on the same positives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.data import FEATURE_DIM, Shared
+from benchmarks.peers.rounds import OURS, THREADS, Case, Library, Measured, in_rounds
+from benchmarks.peers.tables import against, number, ratios, spread, target, unmeasured
+from benchmarks.section import Target
+
+DIM = 64
+BATCHES = (128, 2048)  # Table 2's, and what RecBole takes by default
+# RecBole's deep and knowledge-aware models: what gives them vectors DIM wide.
+RECBOLE = {
+    "NeuMF": {"mf_embedding_size": DIM, "mlp_embedding_size": DIM},
+    "xDeepFM": {"embedding_size": DIM},
+    "CKE": {"embedding_size": DIM, "kg_embedding_size": DIM},
+}
+CORNAC = ("VBPR", "AMR")
+
+
+def measure(
+    data: Shared, running: dict[str, Library], missing: dict[str, str], *, preset: str = "laptop",
+    pairs: int = 8192, batches: Sequence[int] = BATCHES, epochs: tuple[int, int] = (4, 20), repeats: int = 3,
+) -> tuple[list[str], list[Target]]:
+    """The tables and targets; deep models train on ``pairs`` positives, BPR ``epochs`` (in batches, single steps)."""
+    bpr = in_rounds(bpr_cases(data, batches, epochs), running, missing, repeats)
+    deep = in_rounds(deep_cases(data, preset, batches, pairs), running, missing, repeats)
+    lines, targets = bpr_part(bpr, len(batches))
+    return [*_intro(data, pairs), *models(deep + bpr), "", *mrlm_part(deep, len(batches)), "", *lines], targets
+
+
+def bpr_cases(data: Shared, batches: Sequence[int], epochs: tuple[int, int]) -> list[Case]:
+    """BPR of all: ours and RecBole's in batches, Cornac's and implicit's in single steps."""
+    shared = {"folder": str(data.folder), "dim": DIM}
+    single = {**shared, "task": "train_bpr", "epochs": epochs[1], "threads": THREADS}
+    return [
+        *(Case(f"BPR-MF, {size:,} a step", OURS,
+               {**shared, "task": "train_bpr", "batch_size": size, "epochs": epochs[0]}) for size in batches),
+        *(_recbole(data, "BPR", {"embedding_size": DIM}, size, None) for size in batches),
+        Case("Cornac BPR, 1 a step", "cornac", single),
+        Case("implicit BPR, 1 a step", "implicit", single),
+    ]
+
+
+def deep_cases(data: Shared, preset: str, batches: Sequence[int], pairs: int) -> list[Case]:
+    """MRLM and the others' deep, knowledge-aware and multimodal models; each model at each batch size."""
+    shared = {"folder": str(data.folder), "pairs": pairs}
+    return [
+        *(Case(f"MRLM ({preset}), {size:,} a step", OURS,
+               {**shared, "task": "train_mrlm", "preset_name": preset, "batch_size": size}) for size in batches),
+        *(_recbole(data, name, settings, size, pairs) for name, settings in RECBOLE.items() for size in batches),
+        *(Case(f"Cornac {name}, {size:,} a step", "cornac",
+               {**shared, "task": "train_multimodal", "name": name, "dim": DIM, "batch_size": size, "threads": THREADS})
+          for name in CORNAC for size in batches),
+    ]
+
+
+def models(measured: Sequence[Measured]) -> list[str]:
+    """One line a model: its size, its work a pair, its speed."""
+    head = "| model, pairs a step | parameters | MFLOP a pair | pairs/s | range | GFLOP/s |"
+    rows = [head, "|---|--:|--:|--:|--:|--:|"]
+    for one in measured:
+        if one.error:
+            rows.append(f"| {one.case.name} | | | not measured | | |")
+            continue
+        work = one.facts.get("mflop", 0)
+        products = (f"{work:,.3f}", f"{np.median(one.rates) * work / 1e3:,.1f}") if work else ("0", "0")
+        rates = f"{np.median(one.rates):,.0f} | {one.rates.min():,.0f} to {one.rates.max():,.0f}"
+        rows.append(f"| {one.case.name} | {one.facts['parameters']:,} | {products[0]} | {rates} | {products[1]} |")
+    return [*rows, *unmeasured(measured)]
+
+
+def mrlm_part(deep: Sequence[Measured], n_batches: int) -> list[str]:
+    """MRLM against each other deep model at the same batch size: pairs a second, and work a second."""
+    rows = ["MRLM against them at the same pairs a step, in pairs and in the work that each model does for a pair:", "",
+            "| against | times the pairs/s | range | times the GFLOP/s | range |", "|---|--:|--:|--:|--:|"]
+    ours, theirs = deep[:n_batches], deep[n_batches:]
+    for place, other in enumerate(theirs):
+        mine = ours[place % n_batches]
+        if mine.error or other.error:
+            rows.append(f"| {other.case.name} | not measured | | | |")
+            continue
+        ratio = ratios(mine, other)
+        work = ratio * mine.facts["mflop"] / other.facts["mflop"]
+        rows.append(f"| {other.case.name} | {number(np.median(ratio))} | {spread(ratio)} "
+                    f"| **{number(np.median(work))}** | {spread(work)} |")
+    return rows
+
+
+def bpr_part(measured: Sequence[Measured], n_batches: int) -> tuple[list[str], list[Target]]:
+    """Like for like: BPR at the same width, in the same batches or, theirs in single steps, in our largest."""
+    ours, recbole, single = measured[:n_batches], measured[n_batches : 2 * n_batches], measured[2 * n_batches :]
+    pairs = [*zip(ours, recbole, strict=True), *((ours[-1], other) for other in single)]
+    lines = [f"BPR, {DIM} wide, all training positives an epoch:", "", *against("pairs", pairs)]
+    why = (f"theirs takes plain gradient steps, one pair at a time, from {THREADS} threads without locks, and keeps no"
+           " moments; ours keeps Adam's two moments of each parameter, adds up a batch in one thread and gives the same"
+           " result every time")
+    slow = "at this batch size ours spends more on gathering and adding up a batch than theirs"
+    targets = [target(f"Training, {mine.case.name}, against {other.case.name}", mine, other,
+                      why if other in single else slow) for mine, other in pairs]
+    return lines, targets
+
+
+def _recbole(data: Shared, name: str, settings: dict[str, Any], size: int, pairs: int | None) -> Case:
+    order = {"task": "train", "folder": str(data.folder), "name": name, "batch_size": size, "pairs": pairs,
+             "threads": THREADS, "settings": settings}
+    return Case(f"RecBole {name}, {size:,} a step", "recbole", order)
+
+
+def _intro(data: Shared, pairs: int) -> list[str]:
+    return [
+        "### Training", "",
+        f"{data.title}: {data.n_users:,} users, {data.n_items:,} items, {data.n_positives:,} training positives."
+        f" {data.note}".rstrip(), "",
+        "A pair is a positive with one sampled negative; sampling is timed, validation is not. Where a model takes the"
+        f" two as rows by themselves (NeuMF, xDeepFM), a step has twice as many rows. All vectors are {DIM} wide, but"
+        f" for MRLM's, which its preset says. The deep models train on {min(pairs, data.n_positives):,} positives. MRLM"
+        f" has five modalities with arbitrary cluster numbers, VBPR and AMR random content vectors {FEATURE_DIM} wide;"
+        " that changes no speed. xDeepFM and CKE read the items' attributes. MFLOP: products and convolutions, forward"
+        " and backward, by TensorFlow's and PyTorch's own counters; BPR's dot products are not among them.", "",
+    ]
