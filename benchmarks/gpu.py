@@ -1,8 +1,8 @@
-"""The same measurements on whatever accelerator Keras sees: ``python -m benchmarks.gpu`` (KERAS_BACKEND as you like).
+"""The same measurements on whatever accelerator Keras sees: ``python -m benchmarks gpu`` (KERAS_BACKEND as you like).
 
 Matrix rate, triplets a second by batch size at both sizes of the paper, the ranking of all users, and what an epoch of
-MovieLens-20M's size would take at that rate. Kept with device and versions in results/gpu.json. Without an accelerator
-it says so and measures the processor at a size that ends in minutes.
+MovieLens-20M's size would take at that rate, with device and versions. Without an accelerator it says so and measures
+the processor with batches that end in minutes.
 """
 
 from __future__ import annotations
@@ -114,7 +114,3 @@ def ranking_seconds(n_users: int, n_items: int, n_measured: int | None, width: i
     return float(np.median(seconds_of(lambda: top_n(users, items, 100), REPEATS))) * n_users / measured
 
 
-if __name__ == "__main__":
-    made = run().stamped()
-    made.keep(f"gpu-{keras.backend.backend()}")
-    print("\n".join(made.lines))

@@ -70,9 +70,23 @@ def test_product_flops_are_counted_by_hand(benchmarks):
 def test_ranking_and_its_table(benchmarks):
     from benchmarks import full_ranking
 
-    section = full_ranking.run([(30, 200, 8)])
-    assert "30 users, 200 items, 8 wide" in section.lines[-1]
-    assert section.lines[-1].count("|") == 6
+    section = full_ranking.run(("tiny",), 60, 200)
+    row = next(line for line in section.lines if line.startswith("| `tiny`, 40 wide"))
+    assert row.count("|") == 10
+    assert [target.wanted for target in section.targets][:2] == ["<= 1.3 times", "< 2 GB"]
+
+
+def test_the_plain_rankings_give_the_same_lists(benchmarks):
+    from benchmarks import full_ranking
+    from benchmarks.naive_ranking import lists_by_sort, lists_by_top_k
+    from mrlm_core.evaluation.ranking import top_n
+
+    users, items, seen = full_ranking.problem(40, 300, 8)
+    users, items = np.round(users), np.round(items)  # whole numbers: exact scores, many ties
+    expected = top_n(users, items, 20, seen)
+    for found in (lists_by_sort(users, items, 20, seen), lists_by_top_k(users, items, 20, seen, size=7)):
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])
 
 
 def test_limits_are_positive_rates(benchmarks):

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from benchmarks.peers.data import interactions
 from benchmarks.peers.serving import Prepared, serve
 from mrlm_core.baselines.bpr_mf import BPRMF
-from mrlm_core.evaluation.metrics import _list_metrics, recall_at
+from mrlm_core.evaluation.metrics import _along, _list_metrics, recall_at
 from mrlm_core.evaluation.ranking import top_n
 
 
@@ -96,7 +96,7 @@ def recall_at_once(folder: str, cutoffs: list[int], users: int, kept: str) -> Pr
     candidates = np.full(users, relevant.shape[1])
 
     def once() -> np.ndarray:
-        return np.stack([*_list_metrics(ranked, relevant, candidates, cutoffs, ()).values()])
+        return np.stack([*_list_metrics(_along(ranked, relevant, cutoffs), candidates, cutoffs, ()).values()])
 
     np.save(kept, once())
     return once, {"amount": users}

@@ -33,7 +33,7 @@ class ConvolutionBlock(keras.layers.Layer):
         self.convolution.build(shape)
         self.normalisation.build(self.convolution.compute_output_shape(shape))
 
-    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """Of inputs of ``shape``, as Keras asks its layers."""
         return self.convolution.compute_output_shape(shape)
 
