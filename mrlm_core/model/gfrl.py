@@ -144,12 +144,13 @@ class IdentityHead(keras.layers.Layer):
         if not self.sampled:
             return class_logits(g, ops.cast(self.kernel, g.dtype), self.bias), ids
         drawn = keras.random.randint((self.n_candidates,), 0, self.n_classes, seed=self.seeds)
-        candidates = accurate(ops.matmul(g, ops.transpose(ops.cast(ops.take(self.kernel, drawn, axis=0), g.dtype))))
-        correction = float(np.log(self.n_candidates / self.n_classes))
-        candidates = candidates + ops.take(self.bias, drawn) - correction
+        # Rows taken from the variable itself: taken from its value, TensorFlow copies the whole table first.
+        kernel, bias = self.kernel.value, self.bias.value
+        candidates = accurate(ops.matmul(g, ops.transpose(ops.cast(ops.take(kernel, drawn, axis=0), g.dtype))))
+        candidates = candidates + ops.take(bias, drawn) - float(np.log(self.n_candidates / self.n_classes))
         hits = ops.equal(drawn[None, :], ops.cast(ids, drawn.dtype)[:, None])
         candidates = ops.where(hits, -1e9, candidates)
-        true = ops.sum(accurate(g) * ops.take(self.kernel, ids, axis=0), axis=-1) + ops.take(self.bias, ids)
+        true = ops.sum(accurate(g) * ops.take(kernel, ids, axis=0), axis=-1) + ops.take(bias, ids)
         logits = ops.concatenate([true[:, None], candidates], axis=1)
         return logits, ops.zeros_like(ids)
 
