@@ -18,7 +18,7 @@ from mrlm_core.cache import write_text
 RESULTS = Path(__file__).with_name("RESULTS.md")
 FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 # Modules of this package with a function ``run() -> Section``, in the order of the page.
-SECTIONS = ("limits", "training_step", "quality", "full_ranking", "data", "end_to_end", "peers", "startup", "gpu")
+SECTIONS = ("limits", "training_step", "full_ranking", "data", "end_to_end", "peers", "startup", "gpu", "quality")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -27,6 +27,7 @@ SETTINGS = {
     "training.max_epochs": 1,
     "preprocessing.initial_epochs": 1,
     "preprocessing.clustering": "nystrom",  # the same at each size; exact kernel matrices end at 20,000 items
+    "training.batch_size": 2_048, "training.learning_rate": 0.004,  # an option of the quality section
     "model.identity_head": "sampled",  # the same at each size; "auto" would change the head on the way
 }
 STAGES = ("read", "split", "preprocessing", "training", "evaluation")

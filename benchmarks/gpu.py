@@ -17,7 +17,7 @@ from benchmarks.compare import seconds_of
 from benchmarks.section import Section
 from mrlm_core.config import preset
 from mrlm_core.model.mrlm import MRLM
-from mrlm_core.training.fit import STEPS_PER_CALL, seed_everything
+from mrlm_core.training.fit import STEPS_PER_CALL, one_epoch, seed_everything
 from mrlm_core.training.recommender import optimizer_of
 
 SIZES = {"latest-small": (610, 9_724), "20M": (138_493, 27_278)}  # users, items
@@ -79,7 +79,7 @@ def row(preset_name: str, size: str, batch: int, precision: str) -> str:
 
 
 def triplets_a_second(preset_name: str, n_users: int, n_items: int, batch: int, precision: str) -> float:
-    """Median of three epochs of ``STEPS_PER_CALL`` batches by ``fit`` after one untimed."""
+    """Median of three epochs of ``STEPS_PER_CALL`` batches after one untimed."""
     head = "full" if n_users <= 20_000 else "sampled"
     config = preset(preset_name, {"training.batch_size": batch, "model.precision": precision,
                                   "model.identity_head": head})
@@ -92,8 +92,7 @@ def triplets_a_second(preset_name: str, n_users: int, n_items: int, batch: int, 
     model.compile(optimizer=optimizer_of(model, config.training), steps_per_execution=STEPS_PER_CALL)
     columns = [rng.integers(0, n, batch * STEPS_PER_CALL, dtype=np.int32) for n in (n_users, n_items, n_items)]
     triplets = np.stack(columns, axis=1)
-    seconds = seconds_of(
-        lambda: model.fit(triplets, batch_size=batch, epochs=1, shuffle=False, verbose=0), REPEATS)
+    seconds = seconds_of(lambda: one_epoch(model, triplets, batch), REPEATS)
     return len(triplets) / float(np.median(seconds))
 
 

@@ -19,7 +19,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "plain: float32, full softmax, batches of 128": {},
     "bfloat16": {"model.precision": "bfloat16"},
     "sampled softmax, row-wise Adam": {"model.identity_head": "sampled", "training.optimizer": "row-adam"},
-    "sampled softmax, Adam": {"model.identity_head": "sampled", "training.optimizer": "adam"},
     **{f"batches of {size:,}, rate x {(size / BATCH) ** 0.5:g}":
        {"training.batch_size": size, "training.learning_rate": 0.001 * (size / BATCH) ** 0.5} for size in (512, 2048)},
 }

@@ -70,6 +70,7 @@ def _measure(index: int, steps: int = 16) -> dict[str, Any]:
     from benchmarks.limits import matrix_rates
     from benchmarks.training_step import CASES, models
     from mrlm_core.config import preset
+    from mrlm_core.training.fit import one_epoch
     from mrlm_core.training.recommender import optimizer_of
 
     case = CASES[index]
@@ -81,7 +82,7 @@ def _measure(index: int, steps: int = 16) -> dict[str, Any]:
         for measured in (False, True):
             if measured:
                 tf.profiler.experimental.start(folder)
-            model.fit(triplets, batch_size=batch, epochs=1, shuffle=False, verbose=0)
+            one_epoch(model, triplets, batch)
         tf.profiler.experimental.stop()
         spent = _by_kind(next(Path(folder).rglob("*.xplane.pb")), steps)
     flops = product_flops(config, case.n_users, case.n_items)

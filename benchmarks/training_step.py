@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from benchmarks.naive import LiteralMRLM
 from benchmarks.section import Section, Target
 from mrlm_core.config import preset
 from mrlm_core.model.mrlm import MRLM
-from mrlm_core.training.fit import STEPS_PER_CALL, seed_everything
+from mrlm_core.training.fit import STEPS_PER_CALL, one_epoch, seed_everything
 from mrlm_core.training.recommender import optimizer_of
 
 HEADER = ["| preset, sizes, options | ours, triplets/s | literal, triplets/s | times as fast | range |",
@@ -59,8 +59,8 @@ def run(cases: list[Case] = CASES, repeats: int = 7, profiles: bool = True) -> S
     lines = [
         "Ours: one stacked trunk call, folded difference calculation, elementwise chains compiled into single passes,"
         " one-operation Adam, several optimiser steps a compiled call. Literal: three trunk calls, the difference"
-        " tensor built and flattened into a dense layer, Keras' own layers, losses and Adam, plain `fit`, float32"
-        " and full softmax always. Batches of 128, five modalities; at equal weights and options their losses differ"
+        " tensor built and flattened into a dense layer, Keras' own layers, losses and Adam, `fit` step by step,"
+        " float32 and full softmax always. Batches of 128, five modalities; at equal weights and options their losses differ"
         f" by at most {max(apart, 1e-7):.0e} of the value.", "",
         *HEADER, *(comparison.row() for _, comparison, _ in measured), "",
         *(line for case, part in zip(cases, found, strict=True) if part for line in step_profile.rows(case.name, part)),
@@ -77,7 +77,7 @@ def run(cases: list[Case] = CASES, repeats: int = 7, profiles: bool = True) -> S
 def compare(case: Case, repeats: int = 5) -> tuple[Comparison, float]:
     """(the comparison, the relative difference of the two models' losses at equal weights).
 
-    One repeat is one epoch by ``fit``, of a quarter as many batches for the literal step where it is the slow one.
+    One repeat is one epoch, of a quarter as many batches for the literal step where it is the slow one.
     """
     config = preset(case.preset, case.settings)
     batch = config.training.batch_size
@@ -87,10 +87,8 @@ def compare(case: Case, repeats: int = 5) -> tuple[Comparison, float]:
     literal.compile(optimizer=keras.optimizers.Adam(config.training.learning_rate))
     share = 4 if case.n_users * case.n_items > 1e8 else 1
 
-    def epoch(model: MRLM, rows: np.ndarray) -> Callable[[], object]:
-        return partial(model.fit, rows, batch_size=batch, epochs=1, shuffle=False, verbose=0)
-
-    found = in_turn(case.name, "triplets", len(rows), epoch(ours, rows), epoch(literal, rows[::share]), repeats)
+    epochs = partial(one_epoch, ours, rows, batch), partial(one_epoch, literal, rows[::share], batch)
+    found = in_turn(case.name, "triplets", len(rows), *epochs, repeats)
     return Comparison(found.name, found.unit, found.amount, found.ours, found.other * share), apart
 
 

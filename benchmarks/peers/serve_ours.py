@@ -28,7 +28,7 @@ def train_mrlm(folder: str, preset_name: str, batch_size: int, pairs: int) -> Pr
     """An epoch of MRLM with five modalities over ``pairs`` positives: sampling and ``fit`` as in MRLMRecommender."""
     from mrlm_core.config import preset
     from mrlm_core.model.mrlm import MRLM
-    from mrlm_core.training.fit import STEPS_PER_CALL, seed_everything
+    from mrlm_core.training.fit import STEPS_PER_CALL, one_epoch, seed_everything
     from mrlm_core.training.recommender import optimizer_of
     from mrlm_core.training.triplets import TripletSampler
 
@@ -44,7 +44,7 @@ def train_mrlm(folder: str, preset_name: str, batch_size: int, pairs: int) -> Pr
     amount = len(sampler.epoch(rng, batch_size))
 
     def epoch() -> None:
-        network.fit(sampler.epoch(rng, batch_size), batch_size=batch_size, epochs=1, shuffle=False, verbose=0)
+        one_epoch(network, sampler.epoch(rng, batch_size), batch_size)
 
     facts = {"amount": amount, "mflop": step_mflop(network, batch_size) / batch_size,
              "parameters": sum(int(np.prod(variable.shape)) for variable in network.trainable_variables)}

@@ -71,7 +71,7 @@ def fit(
     while history.epochs < max_epochs and history.epochs - history.best_epoch < patience:
         started = time.perf_counter()
         rows = sample_epoch(np.random.default_rng([seed, history.epochs]))
-        logs = model.fit(rows, batch_size=batch_size, epochs=1, shuffle=False, verbose=0).history
+        logs = one_epoch(model, rows, batch_size)
         losses = {term: float(values[0]) for term, values in logs.items()}
         _check_finite(losses, name, history.epochs + 1)
         score = validate()
@@ -91,6 +91,19 @@ def fit(
     bar.close()
     model.set_weights(best)
     return history
+
+
+def one_epoch(model: keras.Model, rows: np.ndarray, batch_size: int) -> dict[str, list[float]]:
+    """Train on ``rows``, whole batches of them, in their order; returns the mean of each loss term."""
+    if keras.backend.backend() != "tensorflow":
+        return model.fit(rows, batch_size=batch_size, epochs=1, shuffle=False, verbose=0).history
+    import tensorflow as tf
+
+    # Keras' own way from arrays to batches tunes itself in a thread that the end of an epoch waits for, up to a second.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    batches = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size, drop_remainder=True).prefetch(STEPS_PER_CALL)
+    return model.fit(batches.with_options(options), epochs=1, shuffle=False, verbose=0).history
 
 
 def _check_finite(losses: dict[str, float], name: str, epoch: int) -> None:
