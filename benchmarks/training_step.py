@@ -60,8 +60,8 @@ def run(cases: list[Case] = CASES, repeats: int = 7, profiles: bool = True) -> S
         "Ours: one stacked trunk call, folded difference calculation, elementwise chains compiled into single passes,"
         " one-operation Adam, several optimiser steps a compiled call. Literal: three trunk calls, the difference"
         " tensor built and flattened into a dense layer, Keras' own layers, losses and Adam, `fit` step by step,"
-        " float32 and full softmax always. Batches of 128, five modalities; at equal weights and options their losses differ"
-        f" by at most {max(apart, 1e-7):.0e} of the value.", "",
+        " float32 and full softmax always. Batches of 128, five modalities; at equal weights and options their losses"
+        f" differ by at most {max(apart, 1e-7):.0e} of the value.", "",
         *HEADER, *(comparison.row() for _, comparison, _ in measured), "",
         *(line for case, part in zip(cases, found, strict=True) if part for line in step_profile.rows(case.name, part)),
     ]
