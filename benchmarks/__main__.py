@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
-import platform
 import subprocess
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.section import Section, kept
+from benchmarks.section import Section, kept, machines
 from mrlm_core.cache import write_text
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 # Modules of this package with a function ``run() -> Section``, in the order of the page.
-SECTIONS = ("limits", "training_step", "full_ranking", "data", "end_to_end", "peers", "startup", "gpu", "quality")
+SECTIONS = ("limits", "training_step", "full_ranking", "data", "peers", "startup", "gpu", "end_to_end", "quality")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -45,39 +41,31 @@ def measure(name: str) -> None:
     section = importlib.import_module(f"benchmarks.{name}").run().stamped()
     section.keep(name)
     print("\n".join([*section.lines, "", *(target.row() for target in section.targets), ""]), flush=True)
-    write_text(RESULTS, page([section for section in map(kept, SECTIONS) if section is not None]))
+    write_text(RESULTS, kept_page())
 
 
-def page(sections: Sequence[Section]) -> str:
-    """RESULTS.md: machine, every target with its figure, then the sections."""
-    targets = [target.row() for section in sections for target in section.targets]
-    table = ["## Targets", "", "| what | wanted | measured | |", "|---|---|---|---|", *targets, ""]
-    parts = [line for s in sections for line in (f"## {s.title}", "", f"*{s.measured}*", "", *s.lines, "")]
-    lines = ["# Benchmarks", "", *machine(), "", *(table if targets else []), *parts]
-    return "\n".join(lines).rstrip() + "\n"
+def kept_page() -> str:
+    """The page of all that is kept."""
+    sections = {machine: [section for name in SECTIONS if (section := kept(name, machine)) is not None]
+                for machine in machines()}
+    return page(sections, machines())
 
 
-def machine() -> list[str]:
-    """Where, as a list in Markdown."""
-    names = ("tensorflow", "keras", "numpy")
-    processor, flags = _processor()
-    return [
+def page(measured: Mapping[str, Sequence[Section]], descriptions: Mapping[str, Sequence[str]]) -> str:
+    """RESULTS.md: for each machine what it is, every target with its figure, then the sections."""
+    lines = [
+        "# Benchmarks", "",
         "Made by `make bench`. Compare ratios, not rates: both sides of a ratio ran in turn in one process on the same"
-        " busy or idle machine. Ranges are over the repeats.", "",
-        f"- {processor}, {len(os.sched_getaffinity(0))} cores; {' '.join(flags)}",
-        f"- Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in names),
+        " busy or idle machine. Ranges are over the repeats. Machines are told apart by processor and vector"
+        " extensions; the one measured last comes first.", "",
     ]
-
-
-def _processor() -> tuple[str, list[str]]:
-    """Name and vector extensions, where the system tells."""
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor() or platform.machine(), []
-    fields = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
-    fields = {key.strip(): value.strip() for key, value in fields.items()}
-    flags = fields.get("flags", "").split()
-    return fields.get("model name", platform.machine()), [flag for flag in FLAGS if flag in flags]
+    for name, sections in measured.items():
+        targets = [target.row() for section in sections for target in section.targets]
+        table = ["### Targets", "", "| what | wanted | measured | |", "|---|---|---|---|", *targets, ""]
+        lines += [f"## Measured on {descriptions[name][0].split(';')[0]}", "",
+                  *(f"- {line}" for line in descriptions[name]), "", *(table if targets else [])]
+        lines += [line for s in sections for line in (f"### {s.title}", "", f"*{s.measured}*", "", *s.lines, "")]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The benchmarks run at toy sizes, and what they compare computes the same."""
 
+import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -104,8 +106,14 @@ def test_the_page_shows_every_target_and_keeps_sections_that_were_not_run_again(
     monkeypatch.setattr(section, "KEPT", tmp_path)
     made = section.Section("Speed", ["| a |"], [section.Target("step", "2x", "1.5x", False, "memory")]).stamped()
     made.keep("speed")
-    page = benchmarks.page([section.kept("speed")])
-    assert section.kept("other") is None
+    other = section.Section("Limits", ["| b |"], [], "elsewhere")
+    (tmp_path / "another").mkdir()
+    (tmp_path / "another" / "machine.json").write_text('["Other, 4 cores; ", "Python"]')
+    (tmp_path / "another" / "limits.json").write_text(json.dumps(dataclasses.asdict(other)))
+    monkeypatch.setattr(benchmarks, "SECTIONS", ("limits", "speed"))
+    assert section.kept("limits", section.this_machine()) is None
+    page = benchmarks.kept_page()
+    assert page.index(section.description()[0]) < page.index("| a |") < page.index("Other, 4 cores") < page.index("| b |")
     assert "| step | 2x | 1.5x | **not met**: memory |" in page
     assert "| a |" in page
     assert made.measured in page
