@@ -38,6 +38,15 @@ def content_hash(*parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+def file_hash(path: Path) -> str:
+    """A 16-digit hash of a file's bytes, or of all files in a folder with their names."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return content_hash([[str(file.relative_to(path)), file_hash(file)] for file in files])
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
 def _plain(value: Any) -> Any:
     """What JSON cannot hold, without the loss that printing a long array would be."""
     if isinstance(value, np.ndarray):
@@ -71,15 +80,19 @@ def artefact(
 
     ``module`` is the module that computes; returns (arrays, key). The inputs are kept beside the arrays as JSON.
     """
-    key = content_hash(kind, dict(inputs), code_hash(module))
-    path = workspace() / "artefacts" / kind / f"{key}.npz"
+    path = artefact_path(kind, inputs, module)
     if not path.exists():
         arrays = compute()
         write_text(path.with_suffix(".json"), json.dumps(dict(inputs), indent=1, sort_keys=True, default=str))
         with atomic(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
     with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}, key
+        return {name: stored[name] for name in stored.files}, path.stem
+
+
+def artefact_path(kind: str, inputs: Mapping[str, Any], module: str) -> Path:
+    """Where ``artefact`` keeps the arrays; the stem is their key."""
+    return workspace() / "artefacts" / kind / f"{content_hash(kind, dict(inputs), code_hash(module))}.npz"
 
 
 @contextmanager

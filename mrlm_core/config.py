@@ -69,6 +69,8 @@ class PreprocessingConfig:
     initial_learning_rate: float = 0.004
     initial_l2: float = 0.01
     cluster_counts: Mapping[str, int] = field(default_factory=lambda: dict(CLUSTER_COUNTS))  # tau
+    encoders: Mapping[str, str] = field(default_factory=dict)  # modality -> name, else dataset.yml's, else "light"
+    weights: Mapping[str, str] = field(default_factory=dict)  # modality -> file of its encoder's weights
     text_dim: int = 100
     knowledge_dim: int = 50
     knowledge_epochs: int = 60
@@ -224,7 +226,7 @@ def _coerce(key: str, value: Any, old: Any) -> Any:
     if isinstance(old, tuple) and isinstance(value, (list, tuple)):
         return tuple(_coerce(key, item, old[0]) for item in value)
     if isinstance(old, Mapping) and isinstance(value, Mapping):
-        like = next(iter(old.values()))
+        like = next(iter(old.values()), "")  # an empty mapping is one of names
         return {name: _coerce(key, item, like) for name, item in value.items()}
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

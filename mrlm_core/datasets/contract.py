@@ -28,7 +28,11 @@ __all__ = ["Dataset", "Modality", "Problem", "describe", "load_dataset"]
 
 @dataclass(frozen=True)
 class Modality:
-    """One entry of dataset.yml's ``modalities``; ``extra`` holds ``entities`` (Path) and ``notes``."""
+    """One entry of dataset.yml's ``modalities``.
+
+    ``extra`` holds ``notes`` and, where given, ``entities`` (Path), ``encoder`` (name) and ``weights`` (Path or what
+    the encoder calls its weights).
+    """
 
     name: str
     kind: str
@@ -191,6 +195,7 @@ def _modality(folder: Path, name: str, entry: Mapping[str, Any]) -> Modality:
     extra: dict[str, Any] = {"notes": entry.get("notes", [])}
     if "entities" in entry:
         extra["entities"] = folder / entry["entities"]
+    extra |= {key: entry[key] for key in ("encoder", "weights") if key in entry}
     return Modality(name, entry["kind"], folder / entry["path"], extra)
 
 

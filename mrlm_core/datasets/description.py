@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "planted": {},  # the true effects of a generated dataset; free in form, no model reads it
 }
 REQUIRED = ("name", "positive_threshold", "rating_scale")
-MODALITY_KEYS = ("kind", "path", "entities", "notes")
+MODALITY_KEYS = ("kind", "path", "entities", "encoder", "weights", "notes")
 _TYPES: dict[type, str] = {str: "text", int: "a whole number", dict: "a mapping", list: "a list"}
 
 
@@ -95,6 +95,9 @@ def _check_modality(name: str, entry: Any, file: Path, folder: Path) -> None:
     paths = ["path", "entities"] if entry["kind"] == "knowledge" else ["path"]
     for key in paths:
         _check_path(entry.get(key), f"{where}.{key}", folder)
+    for key in ("encoder", "weights"):
+        if key in entry and not (isinstance(entry[key], str) and entry[key]):
+            raise _wrong(f"{where}.{key}", "text", repr(entry[key]), "Correct it or leave it out.")
 
 
 def _check_path(value: Any, where: str, folder: Path) -> None:

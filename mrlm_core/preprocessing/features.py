@@ -1,10 +1,14 @@
-"""From a dataset's modality to its auxiliary feature vectors: one table says which encoder serves which kind."""
+"""From a dataset's modality to its auxiliary feature vectors: one table says which encoders serve which kind."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from mrlm_core.cache import file_hash
 from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.preprocessing.vectors import Features, standardise
@@ -12,52 +16,128 @@ from mrlm_core.preprocessing.vectors import Features, standardise
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset
 
-Encoder = Callable[["Dataset", str, PreprocessingConfig, int], Features]
-
-__all__ = ["Features", "encode", "encoder_of", "encoders"]
+Encoder = Callable[..., Features]
 
 
-def encoders() -> dict[str, Encoder]:
-    """Modality kind -> encoder; the media libraries load when one runs."""
-    from mrlm_core.preprocessing import audio, image, knowledge, text, video
+@dataclass(frozen=True)
+class EncoderRow:
+    """One encoder: its code, the settings that it reads, and what it asks for beyond dataset, modality and seed.
 
-    return {
-        "text": text.encode_text,
-        "image": image.encode_image,
-        "video": video.encode_video,
-        "audio": audio.encode_audio,
-        "knowledge": knowledge.encode_knowledge,
-        "features": ready_made,
-    }
-
-
-def encoder_of(dataset: Dataset, modality: str) -> Encoder:
-    """The encoder that serves ``modality``.
-
-    Raises DatasetError when the dataset has no such modality, ConfigError when no encoder serves its kind.
+    ``needs`` are keyword arguments: ``weights`` (a file or None), ``target`` (features of the dataset's first text
+    modality, to learn from), ``scratch`` (a folder that outlives a killed run, or None).
     """
-    if modality not in dataset.modalities:
-        known = ", ".join(dataset.modalities) or "none"
-        raise DatasetError(problem(f"modality {modality!r}", f"one of {dataset.name}: {known}", "another name",
-                                   "Correct the name or describe it in dataset.yml."))
-    kind = dataset.modalities[modality].kind
-    if kind not in encoders():
-        raise ConfigError(problem(f"modality {modality!r}", f"a kind among {', '.join(encoders())}", repr(kind),
+
+    module: str  # of mrlm_core.preprocessing; loads only when the encoder is chosen
+    function: str
+    settings: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    def load(self) -> Encoder:
+        """The function; media libraries and TensorFlow load with it."""
+        encoder: Encoder = getattr(importlib.import_module(self.module), self.function)
+        return encoder
+
+
+def _row(module: str, function: str, settings: tuple[str, ...] = (), needs: tuple[str, ...] = ()) -> EncoderRow:
+    return EncoderRow(f"mrlm_core.preprocessing.{module}", function, settings, needs)
+
+
+_TRANSE = _row("knowledge", "encode_knowledge", ("knowledge_dim", "knowledge_epochs"))
+
+ENCODERS: dict[str, dict[str, EncoderRow]] = {  # modality kind -> encoder name -> row; "light" where none is chosen
+    "text": {"light": _row("text", "encode_text", ("text_dim",))},
+    "image": {"light": _row("image", "encode_image")},
+    "video": {"light": _row("video", "encode_video", ("video_frames",))},
+    "audio": {"light": _row("audio", "encode_audio")},
+    "knowledge": {"light": _TRANSE, "transe": _TRANSE},
+    "features": {"light": _row("features", "ready_made")},
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The encoder of one modality, as the settings, dataset.yml or the default name it."""
+
+    name: str
+    row: EncoderRow
+    weights: Path | None
+    target: str | None  # modality to learn from, where the encoder asks for one
+
+    def inputs(self, config: PreprocessingConfig) -> dict[str, Any]:
+        """What besides the dataset and the code decides the vectors: name, settings read, hash of the weights."""
+        settings = {name: getattr(config, name) for name in self.row.settings}
+        weights = {"weights": file_hash(self.weights)} if self.weights else {}
+        return {"encoder": self.name, **settings, **weights}
+
+
+def choose(dataset: Dataset, modality: str, config: PreprocessingConfig) -> Choice:
+    """Which encoder serves ``modality``: of ``config.encoders``, else of dataset.yml, else the light one.
+
+    Raises DatasetError when the dataset has no such modality, ConfigError for a name, kind or file that is none.
+    """
+    for name in (modality, *config.encoders, *config.weights):
+        if name not in dataset.modalities:
+            known = ", ".join(dataset.modalities) or "none"
+            raise DatasetError(problem(f"modality {name!r}", f"one of {dataset.name}: {known}", "another name",
+                                       "Correct the name or describe it in dataset.yml."))
+    entry = dataset.modalities[modality]
+    if entry.kind not in ENCODERS:
+        raise ConfigError(problem(f"modality {modality!r}", f"a kind among {', '.join(ENCODERS)}", repr(entry.kind),
                                   "Correct its kind in dataset.yml."))
-    return encoders()[kind]
+    name = config.encoders.get(modality) or entry.extra.get("encoder") or "light"
+    rows = ENCODERS[entry.kind]
+    if name not in rows:
+        raise ConfigError(problem(f"encoder of modality {modality!r}", f"one for {entry.kind}: {', '.join(rows)}",
+                                  repr(name), "Correct preprocessing.encoders or `encoder:` in dataset.yml."))
+    row = rows[name]
+    weights = _weights(dataset, modality, config)
+    if weights and "weights" not in row.needs:
+        raise ConfigError(problem(f"weights of modality {modality!r}", f"none, for encoder {name!r} has none",
+                                  str(weights), "Leave them out or choose another encoder."))
+    return Choice(name, row, weights, _text_of(dataset, modality, name) if "target" in row.needs else None)
 
 
-def encode(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: int) -> Features:
+def encode(
+    dataset: Dataset, modality: str, config: PreprocessingConfig, seed: int, *,
+    target: Features | None = None, scratch: Path | None = None,
+) -> Features:
     """The vectors of every item for ``modality``; same seed, same bytes.
 
-    Raises what ``encoder_of`` raises, and DatasetError when none of the items can be described.
+    ``target`` and ``scratch`` spare an encoder that needs them (see EncoderRow) what was done before. Raises what
+    ``choose`` and the encoder raise, and DatasetError when none of the items can be described.
     """
-    features = encoder_of(dataset, modality)(dataset, modality, config, seed)
+    choice = choose(dataset, modality, config)
+    if choice.target is not None and target is None:
+        target = encode(dataset, choice.target, config, seed)
+    given = {"weights": choice.weights, "target": target, "scratch": scratch}
+    features = choice.row.load()(dataset, modality, config, seed, **{name: given[name] for name in choice.row.needs})
     if not features.mask.any():
         found = "; ".join(features.notes)
         raise DatasetError(problem(f"modality {modality!r} of {dataset.name}", "at least one describable item", found,
                                    "Repair its files or leave the modality out of dataset.yml."))
     return features
+
+
+def _weights(dataset: Dataset, modality: str, config: PreprocessingConfig) -> Path | None:
+    """The file that ``config.weights`` or dataset.yml names, looked for in the dataset's folder, then from here."""
+    given = config.weights.get(modality) or dataset.modalities[modality].extra.get("weights")
+    if not given:
+        return None
+    places = [Path(dataset.path) / given, Path(given).expanduser()]
+    for place in places:
+        if place.exists():
+            return place
+    raise ConfigError(problem(f"weights of modality {modality!r}", f"a file or folder {given}",
+                              f"none at {' nor '.join(dict.fromkeys(map(str, places)))}",
+                              "Correct preprocessing.weights or `weights:` in dataset.yml."))
+
+
+def _text_of(dataset: Dataset, modality: str, encoder: str) -> str:
+    texts = [name for name, entry in dataset.modalities.items() if entry.kind == "text"]
+    if not texts:
+        raise ConfigError(problem(f"encoder {encoder!r} of modality {modality!r}", "a text modality to learn from",
+                                  f"only {', '.join(dataset.modalities)}", "Add texts or choose another encoder."))
+    return texts[0]
 
 
 def ready_made(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: int) -> Features:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from mrlm_core.cache import artefact
+from mrlm_core.cache import artefact, artefact_path
 from mrlm_core.config import PreprocessingConfig
 from mrlm_core.datasets.contract import Dataset
 from mrlm_core.datasets.splits import Interactions
@@ -51,15 +52,21 @@ def modality_features(
     dataset: Dataset, modality: str, config: PreprocessingConfig
 ) -> tuple[Features, Artefact]:
     """The auxiliary feature vectors of one modality (§3.1(1)(b), first step)."""
-    settings = {name: getattr(config, name) for name in _ENCODER_SETTINGS}
-    inputs = {"data": dataset.data_hash, "modality": modality, "seed": CONTENT_SEED, **settings}
+    choice = features.choose(dataset, modality, config)
+    target, source = modality_features(dataset, choice.target, config) if choice.target else (None, None)
+    inputs = {"data": dataset.data_hash, "modality": modality, "seed": CONTENT_SEED, **choice.inputs(config),
+              **({"target": source.key} if source else {})}
+    module = choice.row.module
+    scratch = artefact_path("features", inputs, module).with_suffix(".partial")
 
     def compute() -> dict[str, np.ndarray]:
-        made = features.encode(dataset, modality, config, CONTENT_SEED)
+        made = features.encode(dataset, modality, config, CONTENT_SEED, target=target, scratch=scratch)
         return {"values": made.values, "mask": made.mask, "encoder": np.array(made.encoder),
                 "notes": np.array(made.notes, dtype=str)}
 
-    arrays, key = artefact("features", inputs, features.encoder_of(dataset, modality).__module__, compute)
+    arrays, key = artefact("features", inputs, module, compute)
+    if scratch.exists():
+        shutil.rmtree(scratch)
     notes = tuple(str(note) for note in arrays["notes"])
     made = Features(arrays["values"], arrays["mask"], str(arrays["encoder"]), notes)
     return made, Artefact(key, made.encoder, notes)
@@ -136,4 +143,3 @@ def _permuted(clusters: dict[str, np.ndarray], rng: np.random.Generator) -> dict
 
 _INITIAL_SETTINGS = ("field_dim", "cin_layers", "dnn_layers", "initial_negatives", "initial_epochs",
                      "initial_patience", "initial_batch_size", "initial_learning_rate", "initial_l2")
-_ENCODER_SETTINGS = ("text_dim", "knowledge_dim", "knowledge_epochs", "video_frames")

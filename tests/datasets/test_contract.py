@@ -247,6 +247,7 @@ BROKEN: dict[str, tuple[Edit, list[str]]] = {
     "odd field": (declare(item_fields={"tags": "category"}), ["item_fields.tags", "'categorical'"]),
     "no file": (declare(modalities={"t": {"kind": "text", "path": "txt.csv"}}), ["modalities.t.path", "'text.csv'"]),
     "outside": (declare(modalities={"t": {"kind": "text", "path": "../t.csv"}}), ["inside the dataset folder"]),
+    "odd encoder": (declare(modalities={"t": {"kind": "text", "path": "text.csv", "encoder": 3}}), ["t.encoder", "3"]),
     "no entities": (declare(modalities={"k": {"kind": "knowledge", "path": "knowledge.tsv"}}), ["k.entities"]),
 }
 

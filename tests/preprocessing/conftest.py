@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ class SmallDataset:
     content: object
     name: str = "small"
     modalities: dict = field(default_factory=dict)
+    path: Path = Path("small")
 
     @property
     def item_ids(self):
@@ -44,6 +46,6 @@ class SmallDataset:
 @pytest.fixture
 def small():
     def build(kind, n_items, content):
-        return SmallDataset(kind, n_items, content, modalities={kind: SimpleNamespace(kind=kind)})
+        return SmallDataset(kind, n_items, content, modalities={kind: SimpleNamespace(kind=kind, extra={})})
 
     return build

@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -5,8 +6,8 @@ import pytest
 
 from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, DatasetError
-from mrlm_core.preprocessing.features import encode
-from mrlm_core.preprocessing.vectors import standardise
+from mrlm_core.preprocessing.features import ENCODERS, EncoderRow, choose, encode
+from mrlm_core.preprocessing.vectors import Features, standardise
 
 CONFIG = PreprocessingConfig()
 
@@ -31,7 +32,7 @@ def test_unknown_modality_and_kind(small):
     dataset = small("features", 2, (np.ones((2, 1), np.float32), np.ones(2, bool)))
     with pytest.raises(DatasetError, match="one of small: features"):
         encode(dataset, "smell", CONFIG, 0)
-    dataset.modalities["smell"] = SimpleNamespace(kind="smell")
+    dataset.modalities["smell"] = SimpleNamespace(kind="smell", extra={})
     with pytest.raises(ConfigError, match="a kind among text, image"):
         encode(dataset, "smell", CONFIG, 0)
 
@@ -40,3 +41,48 @@ def test_all_rows_missing_is_an_error(small):
     dataset = small("features", 3, (np.zeros((3, 2), np.float32), np.zeros(3, bool)))
     with pytest.raises(DatasetError, match="at least one describable item"):
         encode(dataset, "features", CONFIG, 0)
+
+
+def test_an_encoder_is_chosen_by_setting_then_by_the_dataset_then_light(small, tmp_path):
+    dataset = dataclasses.replace(small("knowledge", 2, ([], {})), path=tmp_path)
+    assert choose(dataset, "knowledge", CONFIG).name == "light"
+    dataset.modalities["knowledge"].extra["encoder"] = "transe"
+    assert choose(dataset, "knowledge", CONFIG).name == "transe"
+    by_setting = dataclasses.replace(CONFIG, encoders={"knowledge": "light"})
+    assert choose(dataset, "knowledge", by_setting).name == "light"
+    with pytest.raises(ConfigError, match="one for knowledge: light, transe"):
+        choose(dataset, "knowledge", dataclasses.replace(CONFIG, encoders={"knowledge": "transh"}))
+    with pytest.raises(DatasetError, match="'knowlege'"):
+        choose(dataset, "knowledge", dataclasses.replace(CONFIG, encoders={"knowlege": "transe"}))
+
+
+def test_weights_are_found_hashed_and_refused_where_there_are_none(small, tmp_path, monkeypatch):
+    dataset = dataclasses.replace(small("image", 2, {}), path=tmp_path)
+    monkeypatch.setitem(ENCODERS["image"], "heavy", EncoderRow("nowhere", "f", ("text_dim",), ("weights",)))
+    config = dataclasses.replace(CONFIG, encoders={"image": "heavy"}, weights={"image": "w.h5"})
+    with pytest.raises(ConfigError, match=r"w\.h5"):
+        choose(dataset, "image", config)
+    (tmp_path / "w.h5").write_bytes(b"one")
+    first = choose(dataset, "image", config).inputs(config)
+    assert first["encoder"] == "heavy"
+    assert first["text_dim"] == CONFIG.text_dim
+    (tmp_path / "w.h5").write_bytes(b"two")
+    assert choose(dataset, "image", config).inputs(config) != first
+    with pytest.raises(ConfigError, match="'light' has none"):
+        choose(dataset, "image", dataclasses.replace(config, encoders={}))
+
+
+def test_an_encoder_that_learns_from_texts_gets_them_or_says_that_there_are_none(small, monkeypatch):
+    dataset = small("image", 2, {})
+    row = EncoderRow("nowhere", "f", (), ("target",))
+    monkeypatch.setitem(ENCODERS["image"], "learner", row)
+    config = dataclasses.replace(CONFIG, encoders={"image": "learner"})
+    with pytest.raises(ConfigError, match="a text modality"):
+        choose(dataset, "image", config)
+    dataset.modalities["words"] = SimpleNamespace(kind="text", extra={})
+    assert choose(dataset, "image", config).target == "words"
+    told = []
+    made = Features(np.ones((2, 1), np.float32), np.ones(2, bool), "x", ())
+    monkeypatch.setattr(EncoderRow, "load", lambda row: lambda *args, **given: told.append(given) or made)
+    encode(dataset, "image", config, 0)
+    assert told == [{}, {"target": made}]

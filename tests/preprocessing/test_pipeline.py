@@ -12,7 +12,10 @@ from mrlm_core.preprocessing import clustering, features, initial_features, pipe
 from mrlm_core.preprocessing.vectors import Features
 
 CONFIG = preset("tiny").preprocessing
-DATASET = SimpleNamespace(name="shop", data_hash="abc", modalities={"text": None, "image": None, "sound": None})
+KINDS = {"text": "text", "image": "image", "sound": "audio"}
+DATASET = SimpleNamespace(name="shop", data_hash="abc", path="shop", modalities={
+    name: SimpleNamespace(kind=kind, extra={}) for name, kind in KINDS.items()
+})
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def calls(tmp_path, monkeypatch):
         rows = np.full((2, embedding_dim), float(seed))
         return {"users": rows, "items": rows + 1, "history": np.array([0.1, 0.3, 0.2])}
 
-    def encode(dataset, modality, config, seed):
+    def encode(dataset, modality, config, seed, target, scratch):
         found.append(f"encode {modality}")
         mask = np.array([1, 1, 1, 0], bool)
         return Features(np.eye(4, dtype=np.float32), mask, "stand-in", ("1 file unreadable: é",))
@@ -37,7 +40,6 @@ def calls(tmp_path, monkeypatch):
 
     monkeypatch.setattr(initial_features, "train_xdeepfm", train)
     monkeypatch.setattr(features, "encode", encode)
-    monkeypatch.setattr(features, "encoder_of", lambda dataset, modality: encode)
     monkeypatch.setattr(clustering, "cluster_items", cluster)
     return found
 
@@ -74,7 +76,8 @@ def test_initial_vectors_do_not_depend_on_how_media_are_read(calls):
 
 def test_every_setting_of_preprocessing_is_part_of_some_key():
     """A setting that no key holds would give stale artefacts."""
-    read = {*pipeline._INITIAL_SETTINGS, *pipeline._ENCODER_SETTINGS, "cluster_counts", "clustering"}
+    encoders = {name for rows in features.ENCODERS.values() for row in rows.values() for name in row.settings}
+    read = {*pipeline._INITIAL_SETTINGS, *encoders, "encoders", "weights", "cluster_counts", "clustering"}
     assert {f.name for f in dataclasses.fields(CONFIG)} == read | {"initial"}  # of which there is one choice
 
 
