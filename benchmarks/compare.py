@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from mrlm_core.study.growth import elapsed
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,5 @@ def in_turn(
 ) -> Comparison:
     """Ours, other, ours, other ..., after one untimed call of each."""
     ours(), other()
-    seconds = np.array([[_seconds(ours), _seconds(other)] for _ in range(repeats)])
+    seconds = np.array([[elapsed(ours), elapsed(other)] for _ in range(repeats)])
     return Comparison(name, unit, amount, seconds[:, 0], seconds[:, 1])
-
-
-def seconds_of(call: Callable[[], object], repeats: int) -> np.ndarray:
-    """Seconds of each of ``repeats`` calls, after one untimed."""
-    call()
-    return np.array([_seconds(call) for _ in range(repeats)])
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started

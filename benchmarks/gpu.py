@@ -13,12 +13,10 @@ from importlib.metadata import version
 import keras
 import numpy as np
 
-from benchmarks.compare import seconds_of
 from benchmarks.section import Section
 from mrlm_core.config import preset
-from mrlm_core.model.mrlm import MRLM
-from mrlm_core.training.fit import STEPS_PER_CALL, one_epoch, seed_everything
-from mrlm_core.training.recommender import optimizer_of
+from mrlm_core.study.growth import epoch_on_random, seconds_of
+from mrlm_core.training.fit import STEPS_PER_CALL
 
 SIZES = {"latest-small": (610, 9_724), "20M": (138_493, 27_278)}  # users, items
 BATCHES = (128, 1_024, 4_096, 16_384)
@@ -83,17 +81,9 @@ def triplets_a_second(preset_name: str, n_users: int, n_items: int, batch: int, 
     head = "full" if n_users <= 20_000 else "sampled"
     config = preset(preset_name, {"training.batch_size": batch, "model.precision": precision,
                                   "model.identity_head": head})
-    seed_everything(0)
-    rng = np.random.default_rng(0)
-    users, items = (rng.normal(size=(n, config.model.embedding_dim)).astype(np.float32) for n in (n_users, n_items))
-    clusters = {name: np.arange(n_items, dtype=np.int32) % count
-                for name, count in config.preprocessing.cluster_counts.items()}
-    model = MRLM(config.model, users, items, clusters)
-    model.compile(optimizer=optimizer_of(model, config.training), steps_per_execution=STEPS_PER_CALL)
-    columns = [rng.integers(0, n, batch * STEPS_PER_CALL, dtype=np.int32) for n in (n_users, n_items, n_items)]
-    triplets = np.stack(columns, axis=1)
-    seconds = seconds_of(lambda: one_epoch(model, triplets, batch), REPEATS)
-    return len(triplets) / float(np.median(seconds))
+    n_triplets = batch * STEPS_PER_CALL
+    _, epoch = epoch_on_random(config, n_users, n_items, n_triplets)
+    return n_triplets / float(np.median(seconds_of(epoch, REPEATS)))
 
 
 def matrix_rate(dtype: str, size: int = 4_096) -> float:

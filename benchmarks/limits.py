@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.compare import seconds_of
 from benchmarks.section import Section
+from mrlm_core.study.growth import seconds_of
 
 SIZE = 4_096
 

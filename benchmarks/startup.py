@@ -11,8 +11,8 @@ from pathlib import Path
 import nbformat
 import numpy as np
 
-from benchmarks.compare import seconds_of
 from benchmarks.section import ROOT, Section, Target
+from mrlm_core.study.growth import seconds_of
 
 HELP_LIMIT = 0.5
 CELLS = {

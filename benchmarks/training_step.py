@@ -16,6 +16,7 @@ from benchmarks.naive import LiteralMRLM
 from benchmarks.section import Section, Target
 from mrlm_core.config import preset
 from mrlm_core.model.mrlm import MRLM
+from mrlm_core.study.growth import random_problem
 from mrlm_core.training.fit import STEPS_PER_CALL, one_epoch, seed_everything
 from mrlm_core.training.recommender import optimizer_of
 
@@ -97,17 +98,11 @@ def models(case: Case, n_triplets: int) -> tuple[MRLM, LiteralMRLM, np.ndarray]:
     config = preset(case.preset, case.settings)
     plain = preset(case.preset, FULL)
     seed_everything(0)
-    rng = np.random.default_rng(0)
-    width = config.model.embedding_dim
-    vectors = [rng.normal(size=(count, width)).astype(np.float32) for count in (case.n_users, case.n_items)]
-    clusters = {name: np.arange(case.n_items, dtype=np.int32) % count
-                for name, count in config.preprocessing.cluster_counts.items()}
+    vectors, clusters, triplets = random_problem(config, case.n_users, case.n_items, n_triplets)
     ours = MRLM(config.model, vectors[0], vectors[1], clusters)
     literal = LiteralMRLM(plain.model, vectors[0], vectors[1], clusters)
     literal.set_weights(ours.get_weights())
-    columns = [rng.integers(0, count, n_triplets, dtype=np.int32)
-               for count in (case.n_users, case.n_items, case.n_items)]
-    return ours, literal, np.stack(columns, axis=1)
+    return ours, literal, triplets
 
 
 def _loss_difference(models: tuple[MRLM, MRLM], triplets: np.ndarray) -> float:

@@ -174,3 +174,21 @@ def _wrapped(caption: str, width: int = 20, lines: int = 3) -> str:
     import textwrap
 
     return "\n".join(textwrap.wrap(caption, width, max_lines=lines, placeholder=" ..."))
+
+
+def growth(seconds: Mapping[str, Mapping[float, np.ndarray]], title: str, xlabel: str) -> Figure:
+    """Timings by size, one series a name, on logarithmic axes; grey lines of slope 1 and 2 for the eye."""
+    figure, (axes,) = canvas(8, 4.4)
+    for marker, (name, rows) in zip(MARKERS, seconds.items(), strict=False):
+        sizes = np.repeat(list(rows), [len(values) for values in rows.values()])
+        (line,) = axes.plot(list(rows), [np.median(values) for values in rows.values()], label=name)
+        axes.plot(sizes, np.concatenate(list(rows.values())), marker, color=line.get_color(), alpha=0.6)
+    low = min(min(rows) for rows in seconds.values())
+    high = max(max(rows) for rows in seconds.values())
+    start = min(float(np.median(rows[min(rows)])) for rows in seconds.values())
+    for slope, line in ((1, "--"), (2, ":")):
+        axes.plot([low, high], [start, start * (high / low) ** slope], line, color=GREY, label=f"slope {slope}")
+    bottom, top = (f(float(f(values)) for rows in seconds.values() for values in rows.values()) for f in (min, max))
+    axes.set(title=title, xlabel=xlabel, ylabel="seconds", xscale="log", yscale="log", ylim=(bottom / 2, top * 2))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return figure

@@ -1,0 +1,56 @@
+"""Exponents of growth, and the random problems that are timed."""
+
+import numpy as np
+import pytest
+
+from mrlm_core.config import preset
+from mrlm_core.errors import ConfigError
+from mrlm_core.study.growth import elapsed, epoch_on_random, growth, random_problem, seconds_of
+
+
+def test_the_exponent_of_a_power_is_found_and_its_interval_holds_it():
+    sizes = np.array([10, 20, 40, 80])
+    exact = growth(sizes, 3 * sizes**1.5)
+    assert exact.exponent == pytest.approx(1.5)
+    assert exact.high - exact.low < 1e-6
+    rng = np.random.default_rng(0)
+    held = [abs(found.exponent - 2) <= found.high - found.exponent for found in (
+        growth(sizes, sizes**2 * np.exp(rng.normal(0, 0.2, 4))) for _ in range(400))]
+    assert 0.92 < np.mean(held) < 0.98
+
+
+def test_two_sizes_have_a_slope_and_no_interval():
+    found = growth([1, 10], [2, 20])
+    assert found.exponent == pytest.approx(1)
+    assert (found.low, found.high) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize(("sizes", "seconds"), [([5, 5], [1, 2]), ([1, 2], [0, 1]), ([1, 2, 3], [1, 2])])
+def test_what_has_no_slope_is_refused(sizes, seconds):
+    with pytest.raises(ConfigError, match="two or more different sizes"):
+        growth(sizes, seconds)
+
+
+def test_seconds_leave_the_first_call_out():
+    calls = []
+    assert seconds_of(lambda: calls.append(1), 3).shape == (3,)
+    assert len(calls) == 4
+    assert elapsed(lambda: None) >= 0
+
+
+def test_a_random_problem_has_the_sizes_that_were_asked_for():
+    config = preset("tiny")
+    (users, items), clusters, triplets = random_problem(config, 7, 9, 50, n_modalities=2)
+    assert users.shape == (7, config.model.embedding_dim)
+    assert items.shape == (9, config.model.embedding_dim)
+    assert list(clusters) == list(config.preprocessing.cluster_counts)[:2]
+    assert triplets.shape == (50, 3)
+    assert triplets.max(axis=0).tolist() == [6, 8, 8]
+
+
+def test_an_epoch_on_a_random_problem_trains_every_triplet():
+    model, epoch = epoch_on_random(preset("tiny"), 7, 9, 64)
+    before = [np.array(weight) for weight in model.trainable_weights]
+    epoch()
+    assert int(model.optimizer.iterations) == 2  # batches of 32
+    assert any((np.array(weight) != old).any() for weight, old in zip(model.trainable_weights, before, strict=True))
