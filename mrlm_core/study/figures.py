@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 GREY = "0.75"
 MARKERS = "os^Dvp*X"
@@ -176,19 +177,22 @@ def _wrapped(caption: str, width: int = 20, lines: int = 3) -> str:
     return "\n".join(textwrap.wrap(caption, width, max_lines=lines, placeholder=" ..."))
 
 
-def growth(seconds: Mapping[str, Mapping[float, np.ndarray]], title: str, xlabel: str) -> Figure:
-    """Timings by size, one series a name, on logarithmic axes; grey lines of slope 1 and 2 for the eye."""
+def growth(seconds: Mapping[str, Mapping[float, np.ndarray]], title: str) -> Figure:
+    """Timings by size, one series a name, each size as a share of its largest; grey lines of slope 1 and 2."""
     figure, (axes,) = canvas(8, 4.4)
     for marker, (name, rows) in zip(MARKERS, seconds.items(), strict=False):
-        sizes = np.repeat(list(rows), [len(values) for values in rows.values()])
-        (line,) = axes.plot(list(rows), [np.median(values) for values in rows.values()], label=name)
-        axes.plot(sizes, np.concatenate(list(rows.values())), marker, color=line.get_color(), alpha=0.6)
-    low = min(min(rows) for rows in seconds.values())
-    high = max(max(rows) for rows in seconds.values())
-    start = min(float(np.median(rows[min(rows)])) for rows in seconds.values())
-    for slope, line in ((1, "--"), (2, ":")):
-        axes.plot([low, high], [start, start * (high / low) ** slope], line, color=GREY, label=f"slope {slope}")
-    bottom, top = (f(float(f(values)) for rows in seconds.values() for values in rows.values()) for f in (min, max))
-    axes.set(title=title, xlabel=xlabel, ylabel="seconds", xscale="log", yscale="log", ylim=(bottom / 2, top * 2))
+        shares = [size / max(rows) for size in sorted(rows)]
+        values = [rows[size] for size in sorted(rows)]
+        (line,) = axes.plot(shares, [np.median(timed) for timed in values], label=name)
+        for share, timed in zip(shares, values, strict=True):
+            axes.plot(np.full(len(timed), share), timed, marker, color=line.get_color(), alpha=0.6)
+    low = min(min(rows) / max(rows) for rows in seconds.values())
+    top = max(float(np.max(timed)) for rows in seconds.values() for timed in rows.values())
+    for slope, style in ((1, "--"), (2, ":")):
+        axes.plot([low, 1], [top * low**slope, top], style, color=GREY, label=f"slope {slope}")
+    axes.set(title=title, xlabel="size, as a share of the largest", ylabel="seconds", xscale="log", yscale="log")
+    axes.xaxis.set_major_locator(FixedLocator(sorted({size / max(rows) for rows in seconds.values() for size in rows})))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.3g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
