@@ -90,7 +90,7 @@ def _targets(taken: Mapping[str, list[dict[str, Any]]]) -> list[Target]:
     minutes, peak = last["seconds"] / 60, last["peak"] * GB
     why = f"{last['cpu'] / 60:.1f} CPU minutes"
     return [
-        Target(f"Nyström: {last['items']:,} × {COLUMNS} into {CLUSTERS} clusters, {len(KERNELS)} kernels",
+        Target(f"Nyström: {last['items']:,} by {COLUMNS} into {CLUSTERS} clusters, {len(KERNELS)} kernels",
                f"≤ {MINUTES} min, ≤ {GIGABYTES} GB", f"{minutes:.1f} min, {peak:.2f} GB",
                minutes <= MINUTES and peak <= GIGABYTES, why),
         Target("Nyström: CPU seconds as a power of the number of items", f"≤ {EXPONENT}", f"{slope:.2f}",

@@ -211,7 +211,7 @@ def test_what_cannot_be_clustered_is_said(change, options, error, says):
 
 
 def test_many_equal_rows_before_the_different_ones_are_no_error():
-    points, planted = blobs(n=40)
+    points, _ = blobs(n=40)
     labels = cluster(np.concatenate([np.repeat(points[:1], 1500, axis=0), points]), 4, "kmeans").labels
     assert len(np.unique(labels)) == 4
 
