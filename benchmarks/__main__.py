@@ -14,7 +14,8 @@ from mrlm_core.cache import write_text
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 # Modules of this package with a function ``run() -> Section``, in the order of the page.
-SECTIONS = ("limits", "training_step", "full_ranking", "data", "peers", "startup", "gpu", "end_to_end", "quality")
+SECTIONS = ("limits", "training_step", "full_ranking", "data", "peers", "startup", "gpu", "end_to_end",
+            "clustering", "quality")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

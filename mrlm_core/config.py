@@ -19,6 +19,7 @@ IDENTITY_HEADS = ("auto", "full", "sampled")
 OUTPUT_ACTIVATIONS = ("sigmoid", "linear")
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("auto", "adam", "row-adam")
+CLUSTERINGS = ("exact", "nystrom", "okkc", "kmeans")
 
 # The paper has no audio weight or audio clusters; these stand beside Table 2's four (our addition).
 MODALITY_WEIGHTS = {"text": 0.3, "image": 0.25, "video": 0.25, "knowledge": 0.2, "audio": 0.2}
@@ -75,7 +76,7 @@ class PreprocessingConfig:
     knowledge_dim: int = 50
     knowledge_epochs: int = 60
     video_frames: int = 8
-    clustering: str = "exact"
+    clustering: str = "exact"  # "nystrom" beyond 20,000 items; "okkc" is the cited fusion, "kmeans" the plain control
 
 
 @dataclass(frozen=True)
@@ -242,6 +243,7 @@ def _check(config: StudyConfig) -> None:
     _choice("model.identity_head", m.identity_head, IDENTITY_HEADS)
     _choice("model.output_activation", m.output_activation, OUTPUT_ACTIVATIONS)
     _choice("model.precision", m.precision, PRECISIONS)
+    _choice("preprocessing.clustering", config.preprocessing.clustering, CLUSTERINGS)
     _choice("training.optimizer", t.optimizer, OPTIMIZERS)
     _choice("training.negatives", t.negatives, NEGATIVE_ARMS)
     _choice("preference.form", p.form, PREFERENCE_FORMS)

@@ -186,3 +186,30 @@ def test_start_up_measures_the_command_and_names_what_it_imports(benchmarks):
     line = startup._overhead("x", "pass", 1)
     assert line.startswith("| x | ")
     assert float(line.split("|")[2]) > float(line.split("|")[3])
+
+
+def test_clustering_says_what_grows_and_judges_the_largest(benchmarks):
+    from benchmarks import clustering
+
+    assert clustering.exponent([10, 100, 1000], [3, 300, 30000]) == pytest.approx(2)
+    small = {"method": "nystrom", "peak": 100, "before": 50, "ari": 1.0}
+    rows = [{**small, "items": n, "cpu": n / 10, "seconds": n / 10} for n in (100, 1000)]
+    assert all(target.met for target in clustering._targets({"nystrom": rows}))
+    rows[1] |= {"seconds": 901, "cpu": 1000}
+    assert not any(target.met for target in clustering._targets({"nystrom": rows}))
+
+
+def test_clustering_has_a_row_for_every_size_and_the_agreement(benchmarks, monkeypatch, capsys):
+    from benchmarks import clustering
+
+    def here(method, n):
+        clustering.main([method, str(n)])
+        return json.loads(capsys.readouterr().out)
+
+    monkeypatch.setattr(clustering, "_in_process", here)
+    monkeypatch.setattr(clustering, "KERNELS", ("cosine", "rbf-1"))
+    section = clustering.run({"nystrom": (150, 300), "exact": (150, 300)}, agreement_rows=130)
+    text = "\n".join(section.lines)
+    assert all(f"| {method} | {n} |" in text for method in ("nystrom", "exact") for n in (150, 300))
+    assert "| exact, other seeds |" in text
+    assert "| nystrom, 125 landmarks |" in text

@@ -94,7 +94,8 @@ def modality_clusters(
         return {"clusters": cluster_items(made, count, config.clustering, CONTENT_SEED, modality)}
 
     arrays, key = artefact("clusters", inputs, "mrlm_core.preprocessing.clustering", compute)
-    return arrays["clusters"], Artefact(key, f"{source.encoder} + {config.clustering} kernel k-means", source.notes)
+    how = "plain k-means" if config.clustering == "kmeans" else f"{config.clustering} kernel k-means"
+    return arrays["clusters"], Artefact(key, f"{source.encoder} + {how}", source.notes)
 
 
 def assign(clusters: dict[str, np.ndarray], assignment: str, seed: int) -> dict[str, np.ndarray]:

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
+from mrlm_core.config import CLUSTERINGS
 from mrlm_core.errors import ConfigError, DatasetError
 from mrlm_core.preprocessing.clustering import cluster_items, multiple_kernel_kmeans
 from mrlm_core.preprocessing.kernels import DEFAULT_KERNELS, kernel_bank
@@ -88,7 +90,7 @@ def test_nystrom_with_every_row_as_landmark_is_exact():
 def test_nystrom_in_blocks_gives_the_same_as_in_one(monkeypatch):
     points, _ = blobs()
     whole = cluster(points, 4, "nystrom")
-    monkeypatch.setattr("mrlm_core.preprocessing.clustering.BLOCK_BYTES", 60_000)
+    monkeypatch.setattr("mrlm_core.preprocessing.kernels.BLOCK_BYTES", 60_000)
     parts = cluster(points, 4, "nystrom")
     np.testing.assert_allclose(parts.kernel_weights, whole.kernel_weights, rtol=1e-6)
     assert adjusted_rand_score(parts.labels, whole.labels) == 1
@@ -97,13 +99,13 @@ def test_nystrom_in_blocks_gives_the_same_as_in_one(monkeypatch):
 def test_lanczos_and_dense_eigenvectors_agree(monkeypatch):
     points, _ = blobs()
     dense = cluster(points, 4)
-    monkeypatch.setattr("mrlm_core.preprocessing.clustering.DENSE_EIGEN_LIMIT", 0)
+    monkeypatch.setattr("mrlm_core.preprocessing.spectral.DENSE_EIGEN_LIMIT", 0)
     lanczos = cluster(points, 4)
     np.testing.assert_allclose(lanczos.kernel_weights, dense.kernel_weights, atol=1e-4)
     assert adjusted_rand_score(lanczos.labels, dense.labels) == 1
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CLUSTERINGS)
 def test_same_seed_same_labels_and_row_order_does_not_matter(method):
     points, _ = blobs()
     first, second = cluster(points, 4, method, seed=3), cluster(points, 4, method, seed=3)
@@ -114,12 +116,51 @@ def test_same_seed_same_labels_and_row_order_does_not_matter(method):
     assert adjusted_rand_score(first.labels[order], shuffled.labels) > 0.97
 
 
-def test_noise_columns_and_constant_columns_do_not_break_it():
+@pytest.mark.parametrize("method", CLUSTERINGS)
+def test_noise_columns_and_constant_columns_do_not_break_it(method):
     points, planted = blobs()
     noise = np.random.default_rng(7).normal(size=(len(points), 6))
     constant = np.full((len(points), 2), 1e6)
-    found = cluster(np.hstack([points, noise, constant]), 4)
+    found = cluster(np.hstack([points, noise, constant]), 4, method)
     assert adjusted_rand_score(planted, found.labels) > 0.9
+
+
+@pytest.mark.parametrize("method", CLUSTERINGS)
+def test_equal_rows_share_a_cluster(method):
+    points, planted = blobs(n=30)
+    labels = cluster(np.repeat(points, 8, axis=0), 4, method).labels.reshape(30, 8)
+    assert (labels == labels[:, :1]).all()
+    assert adjusted_rand_score(planted, labels[:, 0]) > 0.9
+
+
+@pytest.mark.parametrize("method", CLUSTERINGS)
+def test_as_many_clusters_as_different_rows(method):
+    points, _ = blobs(n=6)
+    labels = cluster(np.repeat(points, 20, axis=0), 6, method).labels.reshape(6, 20)
+    assert (labels == labels[:, :1]).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_float32_and_one_start_over_all_rows_give_nearly_the_same(monkeypatch, method):
+    # What is done above FULL_CARE_ROWS, at a size where both can be had.
+    points, planted = blobs(n=600, separation=1.5)
+    careful = cluster(points, 4, method, n_landmarks=60)
+    for module in ("spectral", "mkkm"):
+        monkeypatch.setattr(f"mrlm_core.preprocessing.{module}.FULL_CARE_ROWS", 599)
+    quick = cluster(points, 4, method, n_landmarks=60)
+    np.testing.assert_allclose(quick.kernel_weights, careful.kernel_weights, atol=5e-3)
+    assert adjusted_rand_score(careful.labels, quick.labels) > 0.97
+    assert adjusted_rand_score(planted, quick.labels) > 0.9
+
+
+def test_plain_kmeans_is_what_scikit_learn_gives_on_standardised_columns():
+    points, _ = blobs(separation=0.7)
+    found = cluster(points * np.geomspace(1, 1e4, points.shape[1]), 4, "kmeans")
+    columns = (points - points.mean(axis=0)) / points.std(axis=0)
+    fitted = KMeans(4, n_init=10, random_state=0).fit(columns)
+    assert adjusted_rand_score(fitted.labels_, found.labels) > 0.95
+    assert found.objective == pytest.approx(fitted.inertia_ / (columns**2).sum(), rel=1e-3)
+    assert found.kernel_names == ("linear",)
 
 
 def test_a_kernel_that_sees_only_noise_gets_little_weight():
@@ -150,12 +191,17 @@ def test_weighted_rounding_forgives_more_clusters_than_structure():
         (lambda x: np.repeat(x[:2], 50, axis=0), {}, DatasetError, "2 different among 100"),
         (lambda x: x[:, 0], {}, DatasetError, "an array"),
         (lambda x: x, {"n_clusters": 1}, ConfigError, "2 or more"),
-        (lambda x: x, {"method": "nistrom"}, ConfigError, "'exact' or 'nystrom'"),
+        (lambda x: x, {"method": "nistrom"}, ConfigError, "'exact' or 'nystrom' or 'okkc' or 'kmeans'"),
         (lambda x: x, {"rounding": "none"}, ConfigError, "'weighted' or 'equal'"),
         (lambda x: x, {"kernels": ("gauss",)}, ConfigError, "gauss"),
         (lambda x: x, {"kernels": ("rbf-0",)}, ConfigError, "rbf-0"),
         (lambda x: x, {"kernels": ()}, ConfigError, "at least one"),
         (lambda x: x, {"exact_limit": 100}, ConfigError, "nystrom"),
+        (lambda x: x, {"exact_limit": 100, "method": "okkc"}, ConfigError, "rows for the okkc method"),
+        (lambda x: np.full_like(x, np.nan), {}, DatasetError, "NaN or infinity in 200 rows"),
+        (lambda x: x[:3], {"method": "kmeans"}, DatasetError, "3 different among 3"),
+        # Equal rows first, the different ones beyond what is looked at first.
+        (lambda x: np.concatenate([np.repeat(x[:1], 1500, axis=0), x[:2]]), {}, DatasetError, "2 different among 1502"),
     ],
 )
 def test_what_cannot_be_clustered_is_said(change, options, error, says):
@@ -164,19 +210,28 @@ def test_what_cannot_be_clustered_is_said(change, options, error, says):
         multiple_kernel_kmeans(change(points), **({"n_clusters": 4} | options))
 
 
-def test_cluster_items_leaves_undescribed_items_out():
+def test_many_equal_rows_before_the_different_ones_are_no_error():
+    points, _ = blobs(n=40)
+    labels = cluster(np.concatenate([np.repeat(points[:1], 1500, axis=0), points]), 4, "kmeans").labels
+    assert len(np.unique(labels)) == 4
+
+
+@pytest.mark.parametrize("method", CLUSTERINGS)
+def test_cluster_items_leaves_undescribed_items_out(method):
     points, planted = blobs()
     mask = np.ones(len(points), bool)
     mask[::5] = False
     features = Features(np.where(mask[:, None], points, 0).astype(np.float32), mask, "test", ())
-    ids = cluster_items(features, 4, method="exact", seed=0)
+    ids = cluster_items(features, 4, method, seed=0)
     assert ids.dtype == np.int32
     np.testing.assert_array_equal(ids == -1, ~mask)
     assert adjusted_rand_score(planted[mask], ids[mask]) > 0.9
 
 
-def test_fewer_described_items_than_clusters_names_the_modality():
-    mask = np.arange(50) < 3
+@pytest.mark.parametrize("described", [0, 3])
+def test_fewer_described_items_than_clusters_names_the_modality(described):
+    mask = np.arange(50) < described
     features = Features(np.zeros((50, 2), np.float32), mask, "test", ())
-    with pytest.raises(DatasetError, match=r"image features.*at least 4 described items, found 3 of 50"):
+    says = rf"image features.*at least 4 described items, found {described} of 50"
+    with pytest.raises(DatasetError, match=says):
         cluster_items(features, 4, modality="image")
