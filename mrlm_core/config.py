@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mrlm_core.errors import ConfigError, problem
+from mrlm_core.errors import ConfigError, nearest, problem
 
 VERIFICATIONS = ("as-printed", "repaired")
 NEGATIVE_ARMS = ("uniform", "explicit", "mixed")
@@ -20,6 +19,8 @@ OUTPUT_ACTIVATIONS = ("sigmoid", "linear")
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("auto", "adam", "row-adam")
 CLUSTERINGS = ("exact", "nystrom", "okkc", "kmeans")
+INITIAL_VECTORS = ("xdeepfm", "bpr", "random")
+READ_OUTS = ("A", "D")
 
 # The paper has no audio weight or audio clusters; these stand beside Table 2's four (our addition).
 MODALITY_WEIGHTS = {"text": 0.3, "image": 0.25, "video": 0.25, "knowledge": 0.2, "audio": 0.2}
@@ -60,6 +61,7 @@ class PreprocessingConfig:
     """Initial vectors, encoders and clusters (§3.1(1), Table 2 rows "DP")."""
 
     initial: str = "xdeepfm"
+    read_out: str = "D"  # of xDeepFM: "A" a dense layer inside the published pair model, "D" a tower a side
     field_dim: int = 32  # D of xDeepFM; its 10 is too narrow where a user is an id and nothing else
     cin_layers: tuple[int, ...] = (100, 100, 50)
     dnn_layers: tuple[int, ...] = (400, 400)
@@ -171,7 +173,7 @@ def preset(name: str, overrides: Mapping[str, Any] | None = None) -> StudyConfig
     Raises ConfigError for a preset, key or value that does not exist.
     """
     if name not in PRESETS:
-        raise ConfigError(problem("preset", f"one of {sorted(PRESETS)}", repr(name), _nearest(name, PRESETS)))
+        raise ConfigError(problem("preset", f"one of {sorted(PRESETS)}", repr(name), nearest(name, PRESETS)))
     config = with_settings(StudyConfig(preset=name), PRESETS[name])
     return with_settings(config, overrides or {})
 
@@ -182,7 +184,7 @@ def with_settings(config: StudyConfig, settings: Mapping[str, Any]) -> StudyConf
     for key, value in settings.items():
         if key not in known:
             raise ConfigError(
-                problem(f"setting {key!r}", "a setting of the config", "an unknown name", _nearest(key, known))
+                problem(f"setting {key!r}", "a setting of the config", "an unknown name", nearest(key, known))
             )
         section, name = key.split(".", 1)
         changed = dataclasses.replace(getattr(config, section), **{name: _coerce(key, value, known[key])})
@@ -244,6 +246,8 @@ def _check(config: StudyConfig) -> None:
     _choice("model.output_activation", m.output_activation, OUTPUT_ACTIVATIONS)
     _choice("model.precision", m.precision, PRECISIONS)
     _choice("preprocessing.clustering", config.preprocessing.clustering, CLUSTERINGS)
+    _choice("preprocessing.initial", config.preprocessing.initial, INITIAL_VECTORS)
+    _choice("preprocessing.read_out", config.preprocessing.read_out, READ_OUTS)
     _choice("training.optimizer", t.optimizer, OPTIMIZERS)
     _choice("training.negatives", t.negatives, NEGATIVE_ARMS)
     _choice("preference.form", p.form, PREFERENCE_FORMS)
@@ -268,14 +272,9 @@ def _check(config: StudyConfig) -> None:
 
 def _choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ConfigError(problem(f"setting {key!r}", f"one of {allowed}", repr(value), _nearest(value, allowed)))
+        raise ConfigError(problem(f"setting {key!r}", f"one of {allowed}", repr(value), nearest(value, allowed)))
 
 
 def _between(key: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ConfigError(problem(f"setting {key!r}", f"a value in [{low}, {high}]", str(value), "Correct it."))
-
-
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(known))}."

@@ -71,6 +71,8 @@ def test_settings_are_frozen():
         ("tiny", {"model.output_activation": "sigmod"}, "Did you mean 'sigmoid'"),
         ("tiny", {"training.negatives": "unifrom"}, "Did you mean 'uniform'"),
         ("tiny", {"preprocessing.clustering": "nystrem"}, "Did you mean 'nystrom'"),
+        ("tiny", {"preprocessing.initial": "xdeepfn"}, "preprocessing.initial.*Did you mean 'xdeepfm'"),
+        ("tiny", {"preprocessing.read_out": "B"}, "preprocessing.read_out.*'A', 'D'"),
         ("tiny", {"preference.form": "blokwise"}, "Did you mean 'blockwise'"),
         ("tiny", {"model.theta_1": 1.5}, r"model.theta_1.*\[0, 1\].*1.5"),
         ("tiny", {"model.dropout": 1.0}, "model.dropout"),

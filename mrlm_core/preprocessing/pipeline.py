@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from mrlm_core.config import PreprocessingConfig
 from mrlm_core.datasets.contract import Dataset
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.errors import ConfigError, DatasetError, problem
-from mrlm_core.preprocessing import features
+from mrlm_core.preprocessing import features, initial_features
 from mrlm_core.preprocessing.vectors import Features
 
 CONTENT_SEED = 0  # features and clusters depend on the content alone, so every split and seed shares them
@@ -32,20 +32,19 @@ def initial_vectors(
     dataset: Dataset, interactions: Interactions, split_key: str, embedding_dim: int, config: PreprocessingConfig,
     seed: int,
 ) -> tuple[tuple[np.ndarray, np.ndarray], Artefact]:
-    """(users ``[U, d_0]``, items ``[V, d_0]``) learned from the training split alone, and where they came from."""
-    if config.initial != "xdeepfm":
-        raise ConfigError(problem("preprocessing.initial", "'xdeepfm'", repr(config.initial), "Correct its name."))
-    settings = {name: value for name, value in asdict(config).items() if name in _INITIAL_SETTINGS}
-    inputs = {"data": dataset.data_hash, "split": split_key, "dim": embedding_dim, "seed": seed, **settings}
+    """(users ``[U, d_0]``, items ``[V, d_0]``) learned from the training split alone, and where they came from.
+
+    Raises ConfigError when ``config.initial`` is no choice.
+    """
+    row = initial_features.choose(config)
+    inputs = {"data": dataset.data_hash, "split": split_key, "dim": embedding_dim, "seed": seed, **row.inputs(config)}
 
     def compute() -> dict[str, np.ndarray]:
-        from mrlm_core.preprocessing.initial_features import train_xdeepfm  # and TensorFlow, only where it is trained
+        return row.load()(dataset, interactions, embedding_dim, config, seed)
 
-        return train_xdeepfm(dataset, interactions, embedding_dim, config, seed)
-
-    arrays, key = artefact("initial_vectors", inputs, "mrlm_core.preprocessing.initial_features", compute)
-    note = f"validation Recall@20 by cosine {arrays['history'].max():.4f}, {len(arrays['history'])} epochs"
-    return (arrays["users"], arrays["items"]), Artefact(key, "xdeepfm", (note,))
+    arrays, key = artefact("initial_vectors", inputs, row.module, compute)
+    notes = tuple(str(note) for note in arrays["notes"])
+    return (arrays["users"], arrays["items"]), Artefact(key, initial_features.name_of(config), notes)
 
 
 def modality_features(
@@ -140,7 +139,3 @@ def _permuted(clusters: dict[str, np.ndarray], rng: np.random.Generator) -> dict
         for name in names:
             moved[name][rows] = clusters[name][source]
     return moved
-
-
-_INITIAL_SETTINGS = ("field_dim", "cin_layers", "dnn_layers", "initial_negatives", "initial_epochs",
-                     "initial_patience", "initial_batch_size", "initial_learning_rate", "initial_l2")

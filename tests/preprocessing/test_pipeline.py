@@ -27,7 +27,7 @@ def calls(tmp_path, monkeypatch):
     def train(dataset, interactions, embedding_dim, config, seed):
         found.append("train")
         rows = np.full((2, embedding_dim), float(seed))
-        return {"users": rows, "items": rows + 1, "history": np.array([0.1, 0.3, 0.2])}
+        return {"users": rows, "items": rows + 1, "notes": np.array(["ranks: é"])}
 
     def encode(dataset, modality, config, seed, target, scratch):
         found.append(f"encode {modality}")
@@ -38,7 +38,7 @@ def calls(tmp_path, monkeypatch):
         found.append(f"cluster {modality} {n_clusters} {method}")
         return np.where(made.mask, np.arange(4) % n_clusters, -1).astype(np.int32)
 
-    monkeypatch.setattr(initial_features, "train_xdeepfm", train)
+    monkeypatch.setattr(initial_features.InitialRow, "load", lambda row: train)
     monkeypatch.setattr(features, "encode", encode)
     monkeypatch.setattr(clustering, "cluster_items", cluster)
     return found
@@ -52,7 +52,8 @@ def test_initial_vectors_are_trained_once(calls):
     (users, items), first = vectors(seed=7)
     assert (users == 7).all()
     assert (items == 8).all()
-    assert "0.3000, 3 epochs" in first.notes[0]
+    assert first.notes == ("ranks: é",)
+    assert first.encoder == "xdeepfm, read-out D"
     (again, _), second = vectors(seed=7)
     np.testing.assert_array_equal(again, users)
     assert second == first
@@ -62,7 +63,8 @@ def test_initial_vectors_are_trained_once(calls):
 @pytest.mark.parametrize(
     "change",
     [{"split": "t"}, {"dim": 8}, {"seed": 1}, {"dataset": SimpleNamespace(data_hash="other")},
-     {"config": dataclasses.replace(CONFIG, initial_l2=0.5)}, {"config": dataclasses.replace(CONFIG, cin_layers=(9,))}],
+     *({"config": dataclasses.replace(CONFIG, **changed)} for changed in
+       ({"initial_l2": 0.5}, {"cin_layers": (9,)}, {"read_out": "A"}, {"initial": "bpr"}, {"initial": "random"}))],
 )
 def test_initial_vectors_are_trained_again_when_what_they_depend_on_changes(calls, change):
     assert vectors()[1].key != vectors(**change)[1].key
@@ -77,13 +79,21 @@ def test_initial_vectors_do_not_depend_on_how_media_are_read(calls):
 def test_every_setting_of_preprocessing_is_part_of_some_key():
     """A setting that no key holds would give stale artefacts."""
     encoders = {name for rows in features.ENCODERS.values() for row in rows.values() for name in row.settings}
-    read = {*pipeline._INITIAL_SETTINGS, *encoders, "encoders", "weights", "cluster_counts", "clustering"}
-    assert {f.name for f in dataclasses.fields(CONFIG)} == read | {"initial"}  # of which there is one choice
+    initial = {name for row in initial_features.INITIAL.values() for name in row.settings}
+    read = {"initial", *initial, *encoders, "encoders", "weights", "cluster_counts", "clustering"}
+    assert {f.name for f in dataclasses.fields(CONFIG)} == read
+
+
+def test_settings_that_a_choice_does_not_read_leave_its_vectors_alone(calls):
+    of_bpr = [vectors(config=dataclasses.replace(CONFIG, initial="bpr", read_out=name)) for name in ("A", "D")]
+    assert of_bpr[0][1] == of_bpr[1][1]
+    assert of_bpr[0][1].encoder == "bpr"
+    assert calls == ["train"]
 
 
 def test_another_kind_of_initial_vectors_is_refused(calls):
-    with pytest.raises(ConfigError, match="xdeepfm"):
-        vectors(config=dataclasses.replace(CONFIG, initial="bpr"))
+    with pytest.raises(ConfigError, match="Did you mean 'bpr'"):
+        vectors(config=dataclasses.replace(CONFIG, initial="bprr"))
     assert calls == []
 
 
