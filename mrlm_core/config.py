@@ -16,6 +16,7 @@ NEGATIVE_ARMS = ("uniform", "explicit", "mixed")
 PREFERENCE_FORMS = ("blockwise", "tiled", "global-only", "multimodal-only", "literal")
 IDENTITY_HEADS = ("auto", "full", "sampled")
 OUTPUT_ACTIVATIONS = ("sigmoid", "linear")
+FRAME_ENCODERS = ("light", "squeezenet", "resnet50")
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("auto", "adam", "row-adam")
 CLUSTERINGS = ("exact", "nystrom", "okkc", "kmeans")
@@ -79,6 +80,17 @@ class PreprocessingConfig:
     knowledge_epochs: int = 60
     video_frames: int = 8
     clustering: str = "exact"  # "nystrom" beyond 20,000 items; "okkc" is the cited fusion, "kmeans" the plain control
+    picture_batch: int = 16  # pictures or frames a call of an image network
+    frame_encoder: str = "light"  # of frame-mean and ecnn; the networks need weights
+    ecnn_hidden: int = 256  # units of the correction to the linear map
+    ecnn_dropout: float = 0.5  # of those units
+    ecnn_temperature: float = 0.1  # cosines are divided by it in the contrastive loss
+    ecnn_batch_size: int = 128  # clips; their texts are each other's negatives
+    ecnn_learning_rate: float = 0.001
+    ecnn_weight_decay: float = 0.01
+    ecnn_epochs: int = 60
+    ecnn_patience: int = 5
+    ecnn_held_out: float = 0.2  # share of items with clip and text; half stops the training, half judges it
 
 
 @dataclass(frozen=True)
@@ -157,6 +169,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "preprocessing.field_dim": 8,
         "preprocessing.initial_batch_size": 256,
         "preprocessing.knowledge_epochs": 10,
+        "preprocessing.ecnn_hidden": 16,
+        "preprocessing.ecnn_epochs": 3,
         "preprocessing.text_dim": 16,
         "preprocessing.knowledge_dim": 8,
         "preprocessing.cluster_counts": {name: 6 for name in CLUSTER_COUNTS},
@@ -248,6 +262,7 @@ def _check(config: StudyConfig) -> None:
     _choice("preprocessing.clustering", config.preprocessing.clustering, CLUSTERINGS)
     _choice("preprocessing.initial", config.preprocessing.initial, INITIAL_VECTORS)
     _choice("preprocessing.read_out", config.preprocessing.read_out, READ_OUTS)
+    _choice("preprocessing.frame_encoder", config.preprocessing.frame_encoder, FRAME_ENCODERS)
     _choice("training.optimizer", t.optimizer, OPTIMIZERS)
     _choice("training.negatives", t.negatives, NEGATIVE_ARMS)
     _choice("preference.form", p.form, PREFERENCE_FORMS)
@@ -257,6 +272,8 @@ def _check(config: StudyConfig) -> None:
             raise ConfigError(problem(f"setting {key!r}", "1 or more", repr(value), "Correct it."))
     _between("model.theta_1", m.theta_1, 0, 1)
     _between("model.dropout", m.dropout, 0, 0.99)
+    _between("preprocessing.ecnn_dropout", config.preprocessing.ecnn_dropout, 0, 0.99)
+    _between("preprocessing.ecnn_held_out", config.preprocessing.ecnn_held_out, 0, 0.8)
     for w in (m.lambda_1, m.lambda_2, *p.global_weights):
         _between("model.lambda_1, model.lambda_2, preference.global_weights", w, 0, 1)
     _between("model.lambda_1 + model.lambda_2", m.lambda_1 + m.lambda_2, 0, 1)

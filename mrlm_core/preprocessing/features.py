@@ -42,12 +42,23 @@ def _row(module: str, function: str, settings: tuple[str, ...] = (), needs: tupl
     return EncoderRow(f"mrlm_core.preprocessing.{module}", function, settings, needs)
 
 
+_FRAMES = ("video_frames", "frame_encoder", "picture_batch")
+_ECNN = ("ecnn_hidden", "ecnn_dropout", "ecnn_temperature", "ecnn_batch_size", "ecnn_learning_rate",
+         "ecnn_weight_decay", "ecnn_epochs", "ecnn_patience", "ecnn_held_out")
 _TRANSE = _row("knowledge", "encode_knowledge", ("knowledge_dim", "knowledge_epochs"))
 
 ENCODERS: dict[str, dict[str, EncoderRow]] = {  # modality kind -> encoder name -> row; "light" where none is chosen
     "text": {"light": _row("text", "encode_text", ("text_dim",))},
-    "image": {"light": _row("image", "encode_image")},
-    "video": {"light": _row("video", "encode_video", ("video_frames",))},
+    "image": {
+        "light": _row("image", "encode_image"),
+        "squeezenet": _row("networks", "encode_squeezenet", ("picture_batch",), ("weights", "scratch")),
+        "resnet50": _row("networks", "encode_resnet50", ("picture_batch",), ("weights", "scratch")),
+    },
+    "video": {
+        "light": _row("video", "encode_video", ("video_frames",)),
+        "frame-mean": _row("ecnn", "encode_frame_mean", _FRAMES, ("weights", "scratch")),
+        "ecnn": _row("ecnn", "encode_ecnn", (*_FRAMES, *_ECNN), ("weights", "target", "scratch")),
+    },
     "audio": {"light": _row("audio", "encode_audio")},
     "knowledge": {"light": _TRANSE, "transe": _TRANSE},
     "features": {"light": _row("features", "ready_made")},

@@ -25,19 +25,24 @@ def encode_image(dataset: Dataset, modality: str, config: PreprocessingConfig, s
     return encode_files(dataset, modality, "colour-layout-hog", lambda content: describe_picture(decode(content)))
 
 
-def decode(content: bytes) -> np.ndarray:
-    """The picture as RGB, uint8 ``[SIDE, SIDE, 3]``, transparent parts white; raises Unreadable."""
-    from PIL import Image
+def decode(content: bytes, side: int = SIDE, smooth: bool = False) -> np.ndarray:
+    """The picture as RGB, uint8 ``[side, side, 3]``, transparent parts white; raises Unreadable.
+
+    ``smooth`` interpolates where the picture is smaller than ``side``; else pixels are repeated.
+    """
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content)) as file:
-            file.draft("RGB", (2 * SIDE, 2 * SIDE))  # lets the JPEG decoder shrink large pictures while reading
+            file.draft("RGB", (2 * side, 2 * side))  # lets the JPEG decoder shrink large pictures while reading
             picture = file.convert("RGBA") if file.mode in ("P", "LA", "PA", "RGBA") else file.convert("RGB")
+    except UnidentifiedImageError as error:  # its text holds a memory address, which no two runs share
+        raise Unreadable("not a picture") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Unreadable(str(error) or type(error).__name__) from error
     if picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
+    return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR if smooth else Image.Resampling.BOX))
 
 
 def describe_picture(picture: np.ndarray) -> Blocks:

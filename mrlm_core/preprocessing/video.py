@@ -33,8 +33,8 @@ def encode_video(dataset: Dataset, modality: str, config: PreprocessingConfig, s
     )
 
 
-def decode(content: bytes, n_frames: int) -> np.ndarray:
-    """``n_frames`` evenly spaced frames, each with its successor: RGB uint8 ``[n_frames, 2, SIDE, SIDE, 3]``.
+def decode(content: bytes, n_frames: int, side: int = SIDE) -> np.ndarray:
+    """``n_frames`` evenly spaced frames, each with its successor: RGB uint8 ``[n_frames, 2, side, side, 3]``.
 
     A clip with fewer frames repeats some. Raises Unreadable for what PyAV cannot decode and for a single frame.
     """
@@ -46,8 +46,8 @@ def decode(content: bytes, n_frames: int) -> np.ndarray:
                 raise Unreadable("no video stream")
             stream = container.streams.video[0]
             seconds = float(container.duration or 0) / av.time_base
-            pairs = _seek_pairs(container, stream, n_frames) if seconds > SEEK_FROM else None
-            return pairs if pairs is not None else _even_pairs(list(_frames(container, stream)), n_frames)
+            pairs = _seek_pairs(container, stream, n_frames, side) if seconds > SEEK_FROM else None
+            return pairs if pairs is not None else _even_pairs(list(_frames(container, stream, side)), n_frames)
     except (av.error.FFmpegError, ValueError, IndexError, EOFError) as error:
         raise Unreadable(str(error) or type(error).__name__) from error
 
@@ -118,9 +118,9 @@ def _course(flows: np.ndarray, grey: np.ndarray, change: np.ndarray) -> np.ndarr
     return np.concatenate([series.mean(axis=1), series.std(axis=1), np.abs(series).mean(axis=1), [brightness.std()]])
 
 
-def _frames(container: Any, stream: Any) -> Iterator[np.ndarray]:
+def _frames(container: Any, stream: Any, side: int) -> Iterator[np.ndarray]:
     for frame in container.decode(stream):
-        yield frame.reformat(SIDE, SIDE, format="rgb24", interpolation="AREA").to_ndarray()
+        yield frame.reformat(side, side, format="rgb24", interpolation="AREA").to_ndarray()
 
 
 def _even_pairs(frames: list[np.ndarray], n_frames: int) -> np.ndarray:
@@ -131,7 +131,7 @@ def _even_pairs(frames: list[np.ndarray], n_frames: int) -> np.ndarray:
     return np.stack([stacked[at], stacked[at + 1]], axis=1)
 
 
-def _seek_pairs(container: Any, stream: Any, n_frames: int) -> np.ndarray | None:
+def _seek_pairs(container: Any, stream: Any, n_frames: int, side: int) -> np.ndarray | None:
     """Pairs at evenly spaced times; None when the container does not say how long it is or cannot seek."""
     seconds = float(container.duration) / 1_000_000
     pairs = []
@@ -140,7 +140,7 @@ def _seek_pairs(container: Any, stream: Any, n_frames: int) -> np.ndarray | None
         frames: list[np.ndarray] = []
         for frame in container.decode(stream):
             if frames or (frame.time is not None and frame.time >= place):
-                frames.append(frame.reformat(SIDE, SIDE, format="rgb24", interpolation="AREA").to_ndarray())
+                frames.append(frame.reformat(side, side, format="rgb24", interpolation="AREA").to_ndarray())
             if len(frames) == 2:
                 break
         if len(frames) == 2:
