@@ -147,6 +147,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model.global_dim": 128,
         "model.multimodal_dim": 64,
         "model.verification_units": 64,
+        "preprocessing.transformer_dim": 64,
+        "preprocessing.transformer_tokens": 500_000,
         **_LAPTOP_XDEEPFM,
     },
     "tiny": {

@@ -63,7 +63,8 @@ def _load(source: str) -> Any:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
-        raise ConfigError(problem("encoder 'pretrained'", "the package sentence-transformers", str(error), WAYS)) from error
+        found = str(error)
+        raise ConfigError(problem("encoder 'pretrained'", "sentence-transformers installed", found, WAYS)) from error
     try:
         return SentenceTransformer(source)
     except Exception as error:  # the hub, the network and the file formats each have errors of their own
