@@ -76,6 +76,14 @@ class PreprocessingConfig:
     encoders: Mapping[str, str] = field(default_factory=dict)  # modality -> name, else dataset.yml's, else "light"
     weights: Mapping[str, str] = field(default_factory=dict)  # modality -> file of its encoder's weights
     text_dim: int = 100
+    transformer_dim: int = 128  # length of its text vectors
+    transformer_layers: int = 2
+    transformer_heads: int = 4
+    transformer_vocabulary: int = 8000  # words and pieces of words
+    transformer_window: int = 128  # tokens read at once; a longer text is read in several windows
+    transformer_batch: int = 4096  # tokens a step
+    transformer_tokens: int = 3_000_000  # read in training: small sets many times over, large ones in part
+    text_model: str = "all-MiniLM-L6-v2"  # the pretrained sentence Transformer
     knowledge_dim: int = 50
     knowledge_epochs: int = 60
     video_frames: int = 8
@@ -154,6 +162,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model.global_dim": 128,
         "model.multimodal_dim": 64,
         "model.verification_units": 64,
+        "preprocessing.transformer_dim": 64,
+        "preprocessing.transformer_tokens": 500_000,
         **_LAPTOP_XDEEPFM,
     },
     "tiny": {
@@ -172,6 +182,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "preprocessing.ecnn_hidden": 16,
         "preprocessing.ecnn_epochs": 3,
         "preprocessing.text_dim": 16,
+        "preprocessing.transformer_dim": 16,
+        "preprocessing.transformer_layers": 1,
+        "preprocessing.transformer_heads": 2,
+        "preprocessing.transformer_batch": 1024,
+        "preprocessing.transformer_tokens": 50_000,
         "preprocessing.knowledge_dim": 8,
         "preprocessing.cluster_counts": {name: 6 for name in CLUSTER_COUNTS},
         "training.batch_size": 32,

@@ -31,24 +31,40 @@ class EncoderRow:
     function: str
     settings: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    installed: str = ""  # function of the module: the settings -> weights that an installed package carries, or None
 
     def load(self) -> Encoder:
         """The function; media libraries and TensorFlow load with it."""
         encoder: Encoder = getattr(importlib.import_module(self.module), self.function)
         return encoder
 
+    def installed_weights(self, config: PreprocessingConfig) -> Path | None:
+        """Weights that need no choice, because an installed package carries them; None where there are none."""
+        if not self.installed:
+            return None
+        found: Path | None = getattr(importlib.import_module(self.module), self.installed)(config)
+        return found
 
-def _row(module: str, function: str, settings: tuple[str, ...] = (), needs: tuple[str, ...] = ()) -> EncoderRow:
-    return EncoderRow(f"mrlm_core.preprocessing.{module}", function, settings, needs)
+
+def _row(
+    module: str, function: str, settings: tuple[str, ...] = (), needs: tuple[str, ...] = (), installed: str = ""
+) -> EncoderRow:
+    return EncoderRow(f"mrlm_core.preprocessing.{module}", function, settings, needs, installed)
 
 
 _FRAMES = ("video_frames", "frame_encoder", "picture_batch")
 _ECNN = ("ecnn_hidden", "ecnn_dropout", "ecnn_temperature", "ecnn_batch_size", "ecnn_learning_rate",
          "ecnn_weight_decay", "ecnn_epochs", "ecnn_patience", "ecnn_held_out")
 _TRANSE = _row("knowledge", "encode_knowledge", ("knowledge_dim", "knowledge_epochs"))
+_TRANSFORMER = tuple(f"transformer_{name}" for name in ("dim", "layers", "heads", "vocabulary", "window", "batch",
+                                                        "tokens"))
 
 ENCODERS: dict[str, dict[str, EncoderRow]] = {  # modality kind -> encoder name -> row; "light" where none is chosen
-    "text": {"light": _row("text", "encode_text", ("text_dim",))},
+    "text": {
+        "light": _row("text", "encode_text", ("text_dim",)),
+        "transformer": _row("transformer", "encode_text", _TRANSFORMER),
+        "pretrained": _row("pretrained", "encode_text", ("text_model",), ("weights",), "installed_weights"),
+    },
     "image": {
         "light": _row("image", "encode_image"),
         "squeezenet": _row("networks", "encode_squeezenet", ("picture_batch",), ("weights", "scratch")),
@@ -105,6 +121,7 @@ def choose(dataset: Dataset, modality: str, config: PreprocessingConfig) -> Choi
     if weights and "weights" not in row.needs:
         raise ConfigError(problem(f"weights of modality {modality!r}", f"none, for encoder {name!r} has none",
                                   str(weights), "Leave them out or choose another encoder."))
+    weights = weights or row.installed_weights(config)
     return Choice(name, row, weights, _text_of(dataset, modality, name) if "target" in row.needs else None)
 
 

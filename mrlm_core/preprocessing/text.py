@@ -1,7 +1,8 @@
-"""Text to vectors, light: TF-IDF and truncated SVD."""
+"""Text to vectors, light: TF-IDF and truncated SVD; and which texts say anything."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 RARE_WORDS_FROM = 100  # texts from which a word must occur in two of them
 VOCABULARY_LIMIT = 50_000
+WORD = re.compile(r"[^\W_]+")
+SILENT = "texts without a word of the vocabulary, masked"
 
 
 def encode_text(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: int) -> Features:
@@ -37,6 +40,16 @@ def encode_text(dataset: Dataset, modality: str, config: PreprocessingConfig, se
     return _spread(_reduced(counts, config.text_dim, seed), items, dataset, config)
 
 
+def with_words(dataset: Dataset, modality: str) -> tuple[dict[int, str], tuple[str, ...]]:
+    """The texts with a word that is no English stop word, by item, and a note that names the others."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    texts = dataset.texts(modality)
+    said = {item: text for item, text in texts.items()
+            if any(word not in ENGLISH_STOP_WORDS for word in WORD.findall(text.lower()))}
+    return said, note([str(dataset.item_ids[item]) for item in texts if item not in said], SILENT)
+
+
 def _reduced(counts, dim: int, seed: int) -> np.ndarray:  # type: ignore[no-untyped-def]  # scipy sparse
     """``counts`` ``[n, words]`` on its ``dim`` leading singular directions, fewer where the rank is lower."""
     from sklearn.decomposition import TruncatedSVD
@@ -51,7 +64,7 @@ def _spread(rows: np.ndarray, items: np.ndarray, dataset: Dataset, config: Prepr
     lengths = np.linalg.norm(rows, axis=1)
     said = lengths > 1e-6
     silent = [str(dataset.item_ids[item]) for item in items[~said]]
-    notes = note(silent, "texts without a word of the vocabulary, masked")
+    notes = note(silent, SILENT)
     if said.any() and rows.shape[1] < config.text_dim:
         notes += (f"{rows.shape[1]} dimensions instead of {config.text_dim}: all that the texts have",)
     return spread(rows[said] / lengths[said, None], items[said], dataset.n_items, "tfidf-svd", notes)
