@@ -74,6 +74,11 @@ class PreprocessingConfig:
     text_dim: int = 100
     knowledge_dim: int = 50
     knowledge_epochs: int = 60
+    transg_components: int = 10  # at most, translations a relation
+    transg_crp_factor: float = 0.1  # concentration of the Chinese restaurant process
+    transg_margin: float = 2.0  # of log P(true) over log P(false)
+    transg_learning_rate: float = 0.1
+    transg_settling_epochs: int = 10  # the first and the last, in which no component opens
     video_frames: int = 8
     clustering: str = "exact"
 
@@ -156,6 +161,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "preprocessing.knowledge_epochs": 10,
         "preprocessing.text_dim": 16,
         "preprocessing.knowledge_dim": 8,
+        "preprocessing.transg_settling_epochs": 3,
         "preprocessing.cluster_counts": {name: 6 for name in CLUSTER_COUNTS},
         "training.batch_size": 32,
         "training.max_epochs": 3,

@@ -43,13 +43,17 @@ def _row(module: str, function: str, settings: tuple[str, ...] = (), needs: tupl
 
 
 _TRANSE = _row("knowledge", "encode_knowledge", ("knowledge_dim", "knowledge_epochs"))
+_TRANSG = _row("transg", "encode_transg", (
+    "knowledge_dim", "knowledge_epochs", "transg_components", "transg_crp_factor", "transg_margin",
+    "transg_learning_rate", "transg_settling_epochs",
+))
 
 ENCODERS: dict[str, dict[str, EncoderRow]] = {  # modality kind -> encoder name -> row; "light" where none is chosen
     "text": {"light": _row("text", "encode_text", ("text_dim",))},
     "image": {"light": _row("image", "encode_image")},
     "video": {"light": _row("video", "encode_video", ("video_frames",))},
     "audio": {"light": _row("audio", "encode_audio")},
-    "knowledge": {"light": _TRANSE, "transe": _TRANSE},
+    "knowledge": {"light": _TRANSE, "transe": _TRANSE, "transg": _TRANSG},
     "features": {"light": _row("features", "ready_made")},
 }
 
