@@ -58,6 +58,10 @@ _ECNN = ("ecnn_hidden", "ecnn_dropout", "ecnn_temperature", "ecnn_batch_size", "
 _TRANSE = _row("knowledge", "encode_knowledge", ("knowledge_dim", "knowledge_epochs"))
 _TRANSFORMER = tuple(f"transformer_{name}" for name in ("dim", "layers", "heads", "vocabulary", "window", "batch",
                                                         "tokens"))
+_TRANSG = _row("transg", "encode_transg", (
+    "knowledge_dim", "knowledge_epochs", "transg_components", "transg_crp_factor", "transg_margin",
+    "transg_learning_rate", "transg_settling_epochs",
+))
 
 ENCODERS: dict[str, dict[str, EncoderRow]] = {  # modality kind -> encoder name -> row; "light" where none is chosen
     "text": {
@@ -76,7 +80,7 @@ ENCODERS: dict[str, dict[str, EncoderRow]] = {  # modality kind -> encoder name 
         "ecnn": _row("ecnn", "encode_ecnn", (*_FRAMES, *_ECNN), ("weights", "target", "scratch")),
     },
     "audio": {"light": _row("audio", "encode_audio")},
-    "knowledge": {"light": _TRANSE, "transe": _TRANSE},
+    "knowledge": {"light": _TRANSE, "transe": _TRANSE, "transg": _TRANSG},
     "features": {"light": _row("features", "ready_made")},
 }
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrlm_core.config import PreprocessingConfig
-from mrlm_core.preprocessing.vectors import Features, note, spread
+from mrlm_core.preprocessing.triples import Corruption, read_triples, spread_entities
+from mrlm_core.preprocessing.vectors import Features
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset
@@ -25,36 +26,22 @@ class TranslationEmbedding:
     entities: np.ndarray
     relations: np.ndarray
 
-    def tail_distances(self, heads: np.ndarray, relations: np.ndarray) -> np.ndarray:
-        """Distance of every entity to where each (head, relation) points, ``[B, E]``."""
+    def tail_scores(self, heads: np.ndarray, relations: np.ndarray) -> np.ndarray:
+        """Minus the squared distance of every entity to where each (head, relation) points, ``[B, E]``."""
         target = self.entities[heads] + self.relations[relations]
-        squares = (target**2).sum(1)[:, None] + (self.entities**2).sum(1) - 2 * target @ self.entities.T
-        return np.sqrt(np.maximum(squares, 0))
+        return 2 * target @ self.entities.T - (self.entities**2).sum(1) - (target**2).sum(1)[:, None]
 
 
 def encode_knowledge(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: int) -> Features:
     """An item's vector is its entity's in a TransE trained on all triples; items without entity are masked.
 
-    A light stand-in for the paper's TransG: one translation a relation, where TransG mixes several meanings. The
+    The light stand-in for the paper's TransG: one translation a relation, where TransG mixes several meanings. The
     triples must come from outside the ratings; an edge made of one would leak the test set.
     """
-    import pandas as pd
-
-    triples, entity_of = dataset.knowledge(modality)
-    codes, entities = pd.factorize(pd.concat([triples["head"], triples["tail"]]), sort=True)
-    relations, names = pd.factorize(triples["relation"], sort=True)
-    indexed = np.stack([codes[: len(triples)], relations, codes[len(triples) :]], axis=1)
-    embedding = train_transe(
-        indexed, len(entities), len(names), config.knowledge_dim, config.knowledge_epochs, seed
-    )
-    items, place = np.array(list(entity_of)), pd.Index(entities).get_indexer(pd.Index(list(entity_of.values())))
-    known = place >= 0
-    strangers = [str(dataset.item_ids[item]) for item in items[~known]]
-    notes = (
-        f"{len(triples)} triples, {len(entities)} entities, {len(names)} relations",
-        *note(strangers, "items whose entity is in no triple, masked"),
-    )
-    return spread(embedding.entities[place[known]], items[known], dataset.n_items, "transe", notes)
+    triples, entity_of = read_triples(dataset, modality)
+    sizes = len(triples.entities), len(triples.relations)
+    embedding = train_transe(triples.rows, *sizes, config.knowledge_dim, config.knowledge_epochs, seed)
+    return spread_entities(embedding.entities, triples, entity_of, dataset, "transe")
 
 
 def train_transe(
@@ -68,6 +55,7 @@ def train_transe(
     from tqdm import trange
 
     rng = np.random.default_rng(seed)
+    corrupt = Corruption(triples, n_entities, n_relations)
     bound = 6 / np.sqrt(dim)
     relations = rng.uniform(-bound, bound, (n_relations, dim)).astype(np.float32)
     relations /= np.linalg.norm(relations, axis=1, keepdims=True)
@@ -78,9 +66,7 @@ def train_transe(
         order = rng.permutation(len(triples))
         for start in range(0, len(triples), BATCH_SIZE):
             heads, kinds, tails = triples[order[start : start + BATCH_SIZE]].T
-            random = rng.integers(n_entities, size=len(heads))
-            swap_head = rng.random(len(heads)) < 0.5
-            false_heads, false_tails = np.where(swap_head, random, heads), np.where(swap_head, tails, random)
+            false_heads, _, false_tails = corrupt(triples[order[start : start + BATCH_SIZE]], rng).T
             toward = entities[heads] + relations[kinds] - entities[tails]
             away = entities[false_heads] + relations[kinds] - entities[false_tails]
             near, far = np.linalg.norm(toward, axis=1), np.linalg.norm(away, axis=1)
@@ -95,13 +81,6 @@ def train_transe(
             lengths = np.linalg.norm(entities[touched], axis=1, keepdims=True)
             entities[touched] /= np.maximum(lengths, 1)
     return TranslationEmbedding(entities, relations)
-
-
-def hits_at(embedding: TranslationEmbedding, triples: np.ndarray, k: int) -> float:
-    """Share of ``triples`` ``[T, 3]`` whose tail is among the ``k`` entities nearest to head + relation (raw)."""
-    heads, kinds, tails = triples.T
-    distances = embedding.tail_distances(heads, kinds)
-    return float(((distances < distances[np.arange(len(tails)), tails][:, None]).sum(1) < k).mean())
 
 
 class _Adagrad:

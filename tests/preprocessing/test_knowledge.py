@@ -3,6 +3,7 @@ import numpy as np
 from mrlm_core.config import PreprocessingConfig
 from mrlm_core.preprocessing import knowledge
 from mrlm_core.preprocessing.features import encode
+from mrlm_core.preprocessing.link_prediction import hits_at
 
 CONFIG = PreprocessingConfig(knowledge_dim=16, knowledge_epochs=60)
 
@@ -39,14 +40,14 @@ def test_held_out_tails_are_found_far_above_chance():
     held, rest = indexed[order[:40]], indexed[order[40:]]
     trained = knowledge.train_transe(rest, len(names), 4, dim=16, epochs=80, seed=0)
     untrained = knowledge.train_transe(rest, len(names), 4, dim=16, epochs=0, seed=0)
-    assert knowledge.hits_at(trained, held, 3) > 0.6
-    assert knowledge.hits_at(untrained, held, 3) < 0.2
+    assert hits_at(trained.tail_scores, held, indexed, 3).raw > 0.6
+    assert hits_at(untrained.tail_scores, held, indexed, 3).raw < 0.2
 
 
-def test_hits_counts_the_rank_of_the_tail():
+def test_tail_scores_are_minus_the_squared_distance():
     line = knowledge.TranslationEmbedding(np.array([[0.0], [1.0], [1.5], [4.0]]), np.array([[1.0]]))
-    triples = np.array([[0, 0, 1], [0, 0, 2], [0, 0, 0], [0, 0, 3]])  # ranks 1, 2, 3, 4
-    assert [knowledge.hits_at(line, triples, k) for k in (1, 2, 3, 4)] == [0.25, 0.5, 0.75, 1]
+    np.testing.assert_allclose(line.tail_scores(np.array([0, 1]), np.array([0, 0])),
+                               [[-1, 0, -0.25, -9], [-4, -1, -0.25, -4]])
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes(small):

@@ -1,0 +1,245 @@
+"""Knowledge triples to vectors by TransG: each relation a mixture of translations, as many as the triples ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from mrlm_core.config import PreprocessingConfig
+from mrlm_core.preprocessing.triples import Corruption, Triples, read_triples, spread_entities
+from mrlm_core.preprocessing.vectors import Features
+
+if TYPE_CHECKING:
+    from mrlm_core.datasets import Dataset
+
+Tensor = Any
+BATCH_SIZE = 2048
+VARIANCE = 0.5  # of an entity when training starts; two make the 1 of a plain squared distance
+LOWEST_VARIANCE, HIGHEST_VARIANCE = 0.05, 2.0
+BETA_1, BETA_2 = 0.9, 0.999  # Adam's
+SMALLEST_SHARE = 0.01  # of a relation's triples; a component with fewer closes, as an empty table does
+
+
+@dataclass(frozen=True)
+class TranslationMixture:
+    """Entities ``[E, d]`` in the unit ball, their variances ``[E]``, and up to M translations a relation.
+
+    ``means`` ``[R, M, d]``; ``weights`` ``[R, M]`` sum to 1 over a relation's components, 0 where there is none.
+    """
+
+    entities: np.ndarray
+    variances: np.ndarray
+    means: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def n_components(self) -> np.ndarray:
+        """Components of each relation, int ``[R]``."""
+        return (self.weights > 0).sum(axis=1)
+
+    def tail_scores(self, heads: np.ndarray, relations: np.ndarray) -> np.ndarray:
+        """Log-likelihood of every entity as the tail of each (head, relation), ``[B, E]``."""
+        scores = np.empty((len(heads), len(self.entities)), np.float32)
+        lengths = (self.entities**2).sum(axis=1)
+        for relation in np.unique(relations):
+            rows, is_open = relations == relation, self.weights[relation] > 0
+            target = (self.entities[heads[rows], None] + self.means[relation, is_open]).reshape(-1, self.means.shape[2])
+            squares = (target**2).sum(axis=1)[:, None] + lengths - 2 * target @ self.entities.T
+            variance = self.variances[heads[rows], None] + self.variances
+            exponent = -squares.reshape(len(variance), -1, len(lengths)) / variance[:, None]
+            exponent += np.log(self.weights[relation, is_open])[:, None]
+            highest = exponent.max(axis=1)
+            scores[rows] = highest + np.log(np.exp(exponent - highest[:, None]).sum(axis=1))
+        return scores
+
+    def component_of(self, triples: np.ndarray) -> np.ndarray:
+        """The likeliest component of each triple ``[n, 3]``, int ``[n]``."""
+        heads, kinds, tails = triples.T
+        logs = component_log_likelihoods(
+            tf.constant(self.entities[heads] - self.entities[tails]),
+            tf.constant(self.variances[heads] + self.variances[tails]),
+            tf.constant(self.means[kinds]), tf.constant(self.weights[kinds]),
+        )
+        return logs.numpy().argmax(axis=1)
+
+
+def encode_transg(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: int) -> Features:
+    """An item's vector is its entity's in a TransG trained on all triples; items without entity are masked.
+
+    The triples must come from outside the ratings; an edge made of one would leak the test set.
+    """
+    triples, entity_of = read_triples(dataset, modality)
+    mixture = train_transg(triples.rows, len(triples.entities), len(triples.relations), config, seed)
+    return spread_entities(mixture.entities, triples, entity_of, dataset, "transg", (components_note(mixture, triples),))
+
+
+def components_note(mixture: TranslationMixture, triples: Triples) -> str:
+    """How many translations each relation has."""
+    counts = zip(triples.relations, mixture.n_components, strict=True)
+    return "translations found: " + ", ".join(f"{name} {count}" for name, count in counts)
+
+
+def train_transg(
+    triples: np.ndarray, n_entities: int, n_relations: int, config: PreprocessingConfig, seed: int
+) -> TranslationMixture:
+    """Fit the mixture to ``triples`` int ``[T, 3]`` by margin ranking of log-likelihoods (Xiao et al. 2016).
+
+    An epoch pairs every triple with a corrupted one and pushes log P(true) - log P(false) up to the margin. Between
+    the first and last ``transg_settling_epochs`` a triple may open a component of its relation, by the Chinese
+    restaurant process. The weights are the components' shares of the relation's triples in the epoch before.
+    """
+    from tqdm import trange
+
+    rng = np.random.default_rng(seed)
+    training = _Training(triples, n_entities, n_relations, config, rng)
+    corrupt = Corruption(triples, n_entities, n_relations)
+    steps = -(-len(triples) // BATCH_SIZE)
+    shape = steps, -(-len(triples) // steps)
+    settle = config.transg_settling_epochs
+    tf.config.experimental.enable_op_determinism()
+    for epoch in trange(config.knowledge_epochs, desc="transg", unit="epoch", disable=None):
+        true = triples[np.resize(rng.permutation(len(triples)), shape[0] * shape[1])]
+        false = corrupt(true, rng)
+        may_open = settle <= epoch < config.knowledge_epochs - settle
+        training.epoch(
+            *(tf.constant(rows.reshape(*shape, 3).astype(np.int32)) for rows in (true, false)),
+            tf.constant(rng.random(shape, np.float32)), tf.constant(may_open),
+        )
+    return training.result()
+
+
+def component_log_likelihoods(difference: Tensor, variance: Tensor, means: Tensor, weights: Tensor) -> Tensor:
+    """log(pi_m exp(-||h + u_m - t||^2 / (sigma_h^2 + sigma_t^2))), ``[B, M]``; -inf where the weight is 0.
+
+    ``difference`` h - t ``[B, d]``, ``variance`` ``[B]``, ``means`` ``[B, M, d]``, ``weights`` ``[B, M]``.
+    """
+    squares = (
+        tf.reduce_sum(difference**2, axis=1)[:, None] + tf.reduce_sum(means**2, axis=2)
+        + 2 * tf.reduce_sum(means * difference[:, None], axis=2)
+    )
+    return tf.math.log(weights) - squares / variance[:, None]
+
+
+class _Training(tf.Module):
+    """The tables under training, and one epoch over them as one compiled call."""
+
+    def __init__(
+        self, triples: np.ndarray, n_entities: int, n_relations: int, config: PreprocessingConfig,
+        rng: np.random.Generator,
+    ) -> None:
+        super().__init__()
+        dim, slots = config.knowledge_dim, config.transg_components
+        self._config, self._slots = config, slots
+        self._occurrences = tf.constant(np.bincount(triples[:, 1], minlength=n_relations).astype(np.float32))
+        means = np.zeros((n_relations * slots, dim), np.float32)  # of relation r from row r * slots on
+        means[::slots] = _unit_rows(rng, n_relations, dim)
+        counts = np.zeros((n_relations, slots), np.float32)
+        counts[:, 0] = 1
+        self._entities = tf.Variable(_unit_rows(rng, n_entities, dim))
+        self._log_variances = tf.Variable(np.full(n_entities, np.log(VARIANCE), np.float32))
+        self._means, self._counts = tf.Variable(means), tf.Variable(counts)
+        self._tables = self._entities, self._log_variances, self._means
+        self._moments = [[tf.Variable(tf.zeros_like(table)) for _ in range(2)] for table in self._tables]
+        self._steps = tf.Variable(0.0)
+
+    def result(self) -> TranslationMixture:
+        counts = self._counts.numpy()
+        weights = np.where(counts >= SMALLEST_SHARE * counts.sum(axis=1, keepdims=True), counts, 0)
+        return TranslationMixture(
+            self._entities.numpy(), np.exp(self._log_variances.numpy()),
+            self._means.numpy().reshape(*counts.shape, -1),
+            (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32),
+        )
+
+    @tf.function
+    def epoch(self, true: Tensor, false: Tensor, draws: Tensor, may_open: Tensor) -> None:
+        """Steps over ``true`` and ``false`` int32 ``[steps, B, 3]``; ``draws`` uniform ``[steps, B]``."""
+        before = self._counts > 0
+        occupied = tf.zeros_like(self._counts)
+        for step in tf.range(tf.shape(true)[0]):
+            shares, log_true = self._step(true[step], false[step])
+            occupied += tf.math.unsorted_segment_sum(shares, true[step][:, 1], self._counts.shape[0])
+            if may_open:
+                self._open(true[step], log_true, draws[step])
+        # Empty tables close; those opened in this epoch have had no full one yet.
+        kept = (occupied >= SMALLEST_SHARE * tf.reduce_sum(occupied, axis=1, keepdims=True)) | ~before
+        self._counts.assign(tf.where((self._counts > 0) & kept, tf.maximum(occupied, 1.0), 0.0))
+
+    def _step(self, true: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
+        """One descent of sum max(0, margin - log P(true) + log P(false)); (responsibilities, log P(true))."""
+        both = tf.concat([true, false], axis=1)
+        ends, of_end = tf.unique(tf.reshape(tf.gather(tf.transpose(both), [0, 2, 3, 5]), [-1]))
+        kinds, of_kind = tf.unique(true[:, 1])
+        # Slots fill from the first on, so the later ones need not be computed.
+        width = tf.reduce_max(tf.where(self._counts > 0, tf.range(1, self._slots + 1), 0))
+        slots = tf.reshape(kinds[:, None] * self._slots + tf.range(width), [-1])
+        variables = [tf.gather(self._entities, ends), tf.gather(self._log_variances, ends),
+                     tf.gather(self._means, slots)]
+        counts = tf.gather(self._counts[:, :width], true[:, 1])
+        weights = counts / tf.reduce_sum(counts, axis=1, keepdims=True)
+        with tf.GradientTape() as tape:
+            tape.watch(variables)
+            # Split, not sliced: a slice's gradient is as large as the whole.
+            heads, tails, false_heads, false_tails = tf.split(tf.gather(variables[0], of_end), 4)
+            variance = tf.split(tf.gather(tf.exp(variables[1]), of_end), 4)
+            means = tf.gather(tf.reshape(variables[2], (-1, width, heads.shape[1])), of_kind)
+            logs = component_log_likelihoods(heads - tails, variance[0] + variance[1], means, weights)
+            log_true = tf.reduce_logsumexp(logs, axis=1)
+            log_false = tf.reduce_logsumexp(component_log_likelihoods(
+                false_heads - false_tails, variance[2] + variance[3], means, weights), axis=1)
+            loss = tf.reduce_sum(tf.nn.relu(self._config.transg_margin - log_true + log_false))
+        self._steps.assign_add(1.0)
+        gradients = tape.gradient(loss, variables)
+        for place, rows in enumerate((ends, ends, slots)):
+            self._descend(place, rows, tf.convert_to_tensor(gradients[place]))
+        moved = tf.gather(self._entities, ends)
+        self._entities.scatter_update(tf.IndexedSlices(tf.clip_by_norm(moved, 1.0, axes=[1]), ends))
+        shares = tf.exp(logs - log_true[:, None])
+        return tf.ensure_shape(tf.pad(shares, ((0, 0), (0, self._slots - width))), (None, self._slots)), log_true
+
+    def _descend(self, place: int, rows: Tensor, gradient: Tensor) -> None:
+        """Adam on the given rows of one table; rows that a step does not touch stay as they are (lazy Adam)."""
+        table, (first, second) = self._tables[place], self._moments[place]
+        mean = BETA_1 * tf.gather(first, rows) + (1 - BETA_1) * gradient
+        square = BETA_2 * tf.gather(second, rows) + (1 - BETA_2) * gradient**2
+        first.scatter_update(tf.IndexedSlices(mean, rows))
+        second.scatter_update(tf.IndexedSlices(square, rows))
+        rate = self._config.transg_learning_rate * tf.sqrt(1 - BETA_2**self._steps) / (1 - BETA_1**self._steps)
+        changed = tf.gather(table, rows) - rate * mean / (tf.sqrt(square) + 1e-7)
+        if table is self._log_variances:
+            changed = tf.clip_by_value(changed, np.log(LOWEST_VARIANCE), np.log(HIGHEST_VARIANCE))
+        table.scatter_update(tf.IndexedSlices(changed, rows))
+
+    def _open(self, triples: Tensor, log_true: Tensor, draws: Tensor) -> None:
+        """Open at most one component a relation, at t - h of the first triple that draws one.
+
+        A triple draws one with probability c L / (c L + P), P its likelihood, L that under the prior of a
+        translation, exp(-||h - t||^2 / (sigma_h^2 + sigma_t^2 + 2)), c = CRP factor / triples of the relation.
+        """
+        heads, kinds, tails = tf.unstack(triples, axis=1)
+        translation = tf.gather(self._entities, tails) - tf.gather(self._entities, heads)
+        logs = self._log_variances
+        variance = tf.exp(tf.gather(logs, heads)) + tf.exp(tf.gather(logs, tails)) + 2.0
+        log_prior = -tf.reduce_sum(translation**2, axis=1) / variance
+        log_prior += tf.math.log(self._config.transg_crp_factor / tf.gather(self._occurrences, kinds))
+        is_free = self._counts <= 0
+        drawn = (draws < tf.sigmoid(log_prior - log_true)) & tf.gather(tf.reduce_any(is_free, axis=1), kinds)
+        chosen = tf.where(drawn)[:, 0]
+        # Of each relation the first: written last where the order is turned round.
+        opened, where = tf.unique(tf.gather(kinds, chosen))
+        first = tf.math.unsorted_segment_min(chosen, where, tf.size(opened))
+        slot = tf.argmax(tf.gather(is_free, opened), axis=1, output_type=tf.int32)
+        row, mean = opened * self._slots + slot, tf.gather(translation, first)
+        self._means.scatter_update(tf.IndexedSlices(mean, row))
+        for moment in self._moments[2]:
+            moment.scatter_update(tf.IndexedSlices(tf.zeros_like(mean), row))
+        self._counts.scatter_nd_update(tf.stack([opened, slot], axis=1), tf.ones_like(slot, tf.float32))
+
+
+def _unit_rows(rng: np.random.Generator, rows: int, dim: int) -> np.ndarray:
+    """Random directions, float32 ``[rows, dim]``."""
+    drawn = rng.uniform(-1, 1, (rows, dim)).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)

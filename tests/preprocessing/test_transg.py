@@ -1,0 +1,120 @@
+"""TransG: its likelihood, the components it opens, and what an encoder promises."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mrlm_core.config import PreprocessingConfig
+from mrlm_core.errors import DatasetError
+from mrlm_core.preprocessing.features import encode
+from mrlm_core.preprocessing.link_prediction import hits_at, split_triples
+from mrlm_core.preprocessing.transg import TranslationMixture, component_log_likelihoods, train_transg
+
+CONFIG = PreprocessingConfig(encoders={"knowledge": "transg"}, knowledge_dim=8, knowledge_epochs=8,
+                             transg_settling_epochs=2)
+EAST, NORTH, BESIDE = range(3)
+SIDE = 10
+
+
+def grid():
+    """Places on a grid: ``east`` and ``north`` have one meaning each, ``beside`` means now the one, now the other."""
+    place = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
+    east = np.stack([place[:, :-1].ravel(), place[:, 1:].ravel()])
+    north = np.stack([place[:-1].ravel(), place[1:].ravel()])
+    pairs = {EAST: [east], NORTH: [north], BESIDE: [east, north]}
+    return np.concatenate([np.stack([heads, np.full(len(heads), kind), tails], axis=1)
+                           for kind, parts in pairs.items() for heads, tails in parts])
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """(triples, held-out ones of the double relation, mixture of several translations, mixture of one)."""
+    triples = grid()
+    rest, held = split_triples(triples, 0.15, 0)
+    held = held[held[:, 1] == BESIDE]
+    config = dataclasses.replace(CONFIG, knowledge_epochs=400, transg_settling_epochs=60)
+    one = dataclasses.replace(config, transg_components=1)
+    return triples, held, *(train_transg(rest, SIDE * SIDE, 3, settings, seed=0) for settings in (config, one))
+
+
+def some_mixture(seed=0):
+    rng = np.random.default_rng(seed)
+    weights = rng.dirichlet(np.ones(3), size=2).astype(np.float32)
+    weights[1] = [0.3, 0, 0.7]
+    return TranslationMixture(rng.normal(size=(5, 4)).astype(np.float32), rng.uniform(0.1, 1, 5).astype(np.float32),
+                              rng.normal(size=(2, 3, 4)).astype(np.float32), weights)
+
+
+def plain_likelihood(mixture, head, kind, tail):
+    """sum_m pi_rm exp(-||h + u_rm - t||^2 / (sigma_h^2 + sigma_t^2)), as printed."""
+    variance = mixture.variances[head] + mixture.variances[tail]
+    away = mixture.entities[head] + mixture.means[kind] - mixture.entities[tail]
+    return mixture.weights[kind] * np.exp(-(away**2).sum(axis=1) / variance)
+
+
+def test_the_likelihood_is_the_printed_formula():
+    mixture = some_mixture()
+    queries = np.array([(h, r) for h in range(5) for r in range(2)])
+    expected = [[plain_likelihood(mixture, h, r, t) for t in range(5)] for h, r in queries]
+    found = mixture.tail_scores(*queries.T)
+    np.testing.assert_allclose(found, np.log(np.sum(expected, axis=2)), rtol=1e-4)
+    triples = np.array([(h, r, t) for h, r in queries for t in range(5)])
+    np.testing.assert_array_equal(mixture.component_of(triples), np.reshape(expected, (-1, 3)).argmax(axis=1))
+
+
+def test_a_likelihood_too_small_for_float32_keeps_its_logarithm_and_gradient():
+    means, weights = tf.constant([[[30.0], [40.0]]]), tf.constant([[0.5, 0.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(means)
+        logs = component_log_likelihoods(tf.constant([[0.0]]), tf.constant([1.0]), means, weights)
+        total = tf.reduce_logsumexp(logs)
+    np.testing.assert_allclose(total, np.log(0.5) - 900, rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(total, means).numpy().ravel(), [-60, 0])
+
+
+def test_a_relation_of_two_meanings_gets_two_translations_and_one_of_one_meaning_one(trained):
+    triples, _, several, one = trained
+    assert several.n_components[BESIDE] == 2
+    assert several.n_components[[EAST, NORTH]].tolist() == [1, 1]
+    assert one.n_components.tolist() == [1, 1, 1]
+    beside = triples[triples[:, 1] == BESIDE]
+    meaning = (beside[:, 2] - beside[:, 0] == 1).astype(int)
+    agree = (several.component_of(beside) == meaning).mean()
+    assert max(agree, 1 - agree) > 0.9
+
+
+def test_two_translations_find_more_tails_than_one(trained):
+    triples, held, several, one = trained
+    found, single = (hits_at(mixture.tail_scores, held, triples, 1).filtered for mixture in (several, one))
+    assert found > 0.6
+    assert found > single + 0.2
+
+
+def test_weights_sum_to_one_and_entities_stay_in_the_unit_ball(trained):
+    _, _, several, _ = trained
+    np.testing.assert_allclose(several.weights.sum(axis=1), 1, rtol=1e-5)
+    assert np.linalg.norm(several.entities, axis=1).max() <= 1 + 1e-5
+    assert (several.variances > 0).all()
+
+
+def test_encoded_items_strangers_masked_same_seed_same_bytes(small):
+    rows = [(f"p{h}", ("east", "north", "beside")[r], f"p{t}") for h, r, t in grid()]
+    entities = {i: f"p{i}" for i in range(20)} | {21: "nowhere"}
+    first, second, other = (encode(small("knowledge", 22, (rows, entities)), "knowledge", CONFIG, seed)
+                            for seed in (0, 0, 1))
+    assert first.values.tobytes() == second.values.tobytes()
+    assert first.values.tobytes() != other.values.tobytes()
+    np.testing.assert_array_equal(first.mask, np.arange(22) < 20)
+    assert first.encoder == "transg"
+    assert any(note.startswith("translations found: beside ") for note in first.notes)
+    assert any("no triple, masked: p21" in note for note in first.notes)
+
+
+def test_few_triples_work_and_none_is_an_error(small):
+    made = encode(small("knowledge", 1, ([("a", "r", "b")], {0: "a"})), "knowledge", CONFIG, 0)
+    assert np.isfinite(made.values).all()
+    assert made.values.any()
+    with pytest.raises(DatasetError, match="two different entities"):
+        encode(small("knowledge", 1, ([], {})), "knowledge", CONFIG, 0)
