@@ -33,7 +33,8 @@ AGREEMENT_ROWS = 2_000
 def run(sizes: Mapping[str, Sequence[int]] = SIZES, agreement_rows: int = AGREEMENT_ROWS) -> Section:
     """The clustering section; every size in a process of its own."""
     taken = {method: [_in_process(method, n) for n in counts] for method, counts in sizes.items()}
-    table = agreement(planted(agreement_rows, 0)[0], CLUSTERS, kernels=KERNELS)
+    table = agreement(planted(agreement_rows, 0)[0], CLUSTERS, others=("okkc", "kmeans"), alone=KERNELS[:1],
+                      kernels=KERNELS)
     lines = [
         f"Generated rows of {COLUMNS} columns around {CLUSTERS} centres that overlap, {CLUSTERS} clusters, kernels"
         f" {', '.join(KERNELS)}. One run a size, each in a new process; peak is that of the whole process, rows"

@@ -21,10 +21,14 @@ def agreement(
     n_clusters: int,
     landmarks: Sequence[int] = LANDMARKS,
     others: Sequence[str] = (),
+    alone: Sequence[str] = (),
     seeds: int = 5,
     kernels: tuple[str, ...] = DEFAULT_KERNELS,
 ) -> pd.DataFrame:
-    """Hold Nyström at each number of ``landmarks``, and the methods ``others``, against exact on ``[n, d]`` rows.
+    """Hold other ways to cluster the ``[n, d]`` rows against exact multiple-kernel k-means.
+
+    They are Nyström at each number of ``landmarks``, the methods ``others``, and exact with one of the kernels
+    ``alone``, which shows what several add.
 
     Two exact clusterings that differ in their seed alone set the scale: the first row is the mean of all pairs of
     ``seeds``. Columns: ``ARI`` with exact (mean over its seeds); ``accepted``, ARI >= mean - 2 standard deviations of
@@ -40,6 +44,7 @@ def agreement(
                                                                     n_landmarks=count)
              for count in landmarks if count <= len(features)}
     found |= {method: multiple_kernel_kmeans(features, n_clusters, method, kernels) for method in others}
+    found |= {f"{name} alone": multiple_kernel_kmeans(features, n_clusters, "exact", (name,)) for name in alone}
     pairs = np.array([adjusted_rand_score(a.labels, b.labels) for a, b in itertools.combinations(exact, 2)])
     losses = label_losses(features, [result.labels for result in (*exact, *found.values())], exact[0])
     usual = losses[:seeds].mean()

@@ -18,12 +18,13 @@ def points():
 
 @pytest.fixture(scope="module")
 def table(points):
-    return agreement(points, 6, landmarks=(12, 240, 500), others=("okkc", "kmeans"), seeds=3, kernels=KERNELS)
+    return agreement(points, 6, landmarks=(12, 240, 500), others=("okkc", "kmeans"), alone=("cosine",), seeds=3,
+                     kernels=KERNELS)
 
 
 def test_every_row_as_landmark_is_accepted_and_few_landmarks_lie_farther_off(table):
     assert list(table.index) == ["exact, other seeds", "nystrom, 12 landmarks", "nystrom, 240 landmarks", "okkc",
-                                 "kmeans"]
+                                 "kmeans", "cosine alone"]
     few, all_rows = table.loc["nystrom, 12 landmarks"], table.loc["nystrom, 240 landmarks"]
     assert all_rows["accepted"]
     assert abs(all_rows["objective gap"]) < 1e-3
@@ -40,7 +41,7 @@ def test_accepted_follows_from_the_spread_of_the_seeds(table):
 
 
 def test_other_methods_have_clusters_to_compare_but_no_common_objective(table):
-    for method in ("okkc", "kmeans"):
+    for method in ("okkc", "kmeans", "cosine alone"):
         assert np.isnan(table.loc[method, ["objective gap", "weights apart"]].to_numpy(float)).all()
         assert np.isfinite(table.loc[method, ["ARI", "loss gap", "smallest share"]].to_numpy(float)).all()
     assert table["smallest share"].between(0.01, 1 / 6).all()

@@ -119,6 +119,13 @@ def test_clusters_follow_their_features_count_and_method(calls):
     assert calls[4:] == ["encode text", "cluster text 6 exact"]
 
 
+def test_clusters_say_how_they_were_made(calls):
+    made_by = {method: pipeline.modality_clusters(DATASET, "text", dataclasses.replace(CONFIG, clustering=method))[1]
+               for method in ("exact", "kmeans")}
+    assert made_by["exact"].encoder == "stand-in + exact kernel k-means"
+    assert made_by["kmeans"].encoder == "stand-in + plain k-means"
+
+
 def test_a_modality_without_a_cluster_count_is_refused(calls):
     with pytest.raises(ConfigError, match="sound"):
         pipeline.modality_clusters(DATASET, "sound", CONFIG)
