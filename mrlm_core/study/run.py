@@ -19,7 +19,7 @@ from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.datasets.splits import Interactions, Split, interactions, random_split
 from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.evaluation.metrics import evaluate
-from mrlm_core.preprocessing import pipeline
+from mrlm_core.preprocessing import initial_features, pipeline
 from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
 from mrlm_core.study.spec import RunSpec, dataset_folder
 
@@ -142,8 +142,13 @@ def _means(table: pd.DataFrame) -> dict[str, float]:
 
 
 def _modules(spec: RunSpec) -> tuple[str, ...]:
-    own = registry.row(spec.model).module
-    return (own, *PROTOCOL_MODULES, *(["mrlm_core.preprocessing.pipeline"] if _reads_pipeline(spec) else []))
+    row = registry.row(spec.model)
+    modules = [row.module, *PROTOCOL_MODULES]
+    if _reads_pipeline(spec):
+        modules.append("mrlm_core.preprocessing.pipeline")
+    if "initial_vectors" in row.inputs:  # named in a table, so no import shows it
+        modules.append(initial_features.choose(spec.config.preprocessing).module)
+    return tuple(modules)
 
 
 def _reads_pipeline(spec: RunSpec) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from mrlm_core.baselines.popularity import Popularity
 from mrlm_core.errors import ConfigError, DatasetError
-from mrlm_core.study import RunSpec, run_many, run_or_load
+from mrlm_core.study import RunSpec, run, run_many, run_or_load
 from mrlm_core.study.record import load_record, load_records
 
 FAST = {"training.max_epochs": 2, "preprocessing.initial_epochs": 1, "preprocessing.knowledge_epochs": 2}
@@ -121,3 +121,15 @@ def test_permuted_clusters_are_another_run(workspace: Path) -> None:
     own, permuted = run_or_load(MRLM), run_or_load(replace(MRLM, clusters="permuted"))
     assert permuted.label == "MRLM [text + knowledge], permuted clusters"
     assert not np.array_equal(own.per_user["full_auc"], permuted.per_user["full_auc"])
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "expected"),
+    [("U-GFRL", {}, {"xdeepfm"}), ("U-GFRL", {"preprocessing.initial": "bpr"}, {"bpr"}),
+     ("U-GFRL", {"preprocessing.initial": "random"}, {"initial_features"}), ("Popularity", {}, set())],
+)
+def test_a_run_is_named_by_the_code_of_its_initial_vectors(model: str, settings: dict, expected: set) -> None:
+    """A table names that code, so the imports that the code's hash follows do not show it."""
+    modules = run._modules(RunSpec("shop", model, preset="tiny", settings=settings))
+    choices = {"xdeepfm", "bpr", "initial_features"}
+    assert {name.rpartition(".")[2] for name in modules} & choices == expected
