@@ -44,7 +44,7 @@ def _row(module: str, function: str, settings: tuple[str, ...] = (), needs: tupl
 
 _FRAMES = ("video_frames", "frame_encoder", "picture_batch")
 _ECNN = ("ecnn_hidden", "ecnn_dropout", "ecnn_temperature", "ecnn_batch_size", "ecnn_learning_rate",
-         "ecnn_weight_decay", "ecnn_epochs", "ecnn_patience", "ecnn_held_out")
+         "ecnn_weight_decay", "ecnn_epochs", "ecnn_patience", "ecnn_folds", "ecnn_validation")
 _TRANSE = _row("knowledge", "encode_knowledge", ("knowledge_dim", "knowledge_epochs"))
 
 ENCODERS: dict[str, dict[str, EncoderRow]] = {  # modality kind -> encoder name -> row; "light" where none is chosen
