@@ -103,7 +103,8 @@ class PreprocessingConfig:
     ecnn_weight_decay: float = 0.01
     ecnn_epochs: int = 60
     ecnn_patience: int = 5
-    ecnn_held_out: float = 0.2  # share of items with clip and text; half stops the training, half judges it
+    ecnn_folds: int = 5  # a clip's map is trained on the other folds
+    ecnn_validation: float = 0.15  # share of those that stops the training
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "preprocessing.knowledge_epochs": 10,
         "preprocessing.ecnn_hidden": 16,
         "preprocessing.ecnn_epochs": 3,
+        "preprocessing.ecnn_folds": 2,
         "preprocessing.text_dim": 16,
         "preprocessing.transformer_dim": 16,
         "preprocessing.transformer_layers": 1,
@@ -294,7 +296,8 @@ def _check(config: StudyConfig) -> None:
     _between("model.theta_1", m.theta_1, 0, 1)
     _between("model.dropout", m.dropout, 0, 0.99)
     _between("preprocessing.ecnn_dropout", config.preprocessing.ecnn_dropout, 0, 0.99)
-    _between("preprocessing.ecnn_held_out", config.preprocessing.ecnn_held_out, 0, 0.8)
+    _between("preprocessing.ecnn_validation", config.preprocessing.ecnn_validation, 0.01, 0.8)
+    _between("preprocessing.ecnn_folds", config.preprocessing.ecnn_folds, 2, 20)
     for w in (m.lambda_1, m.lambda_2, *p.global_weights):
         _between("model.lambda_1, model.lambda_2, preference.global_weights", w, 0, 1)
     _between("model.lambda_1 + model.lambda_2", m.lambda_1 + m.lambda_2, 0, 1)

@@ -5,7 +5,8 @@ Shapes: n items, d length of the frame vectors, t length of the text vectors, B 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from keras import ops
 from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.preprocessing.image import describe_picture
-from mrlm_core.preprocessing.networks import load_network, unit_roots
+from mrlm_core.preprocessing.networks import load_network, scaled_activations
 from mrlm_core.preprocessing.streaming import encode_stream
 from mrlm_core.preprocessing.vectors import Features, encode_files, note, spread
 from mrlm_core.preprocessing.video import decode
@@ -52,7 +53,7 @@ def encode_frame_mean(
                           network.predict, max(1, config.picture_batch // frames), scratch)
     notes = note(list(found.failed), "unreadable, masked")
     label = f"mean of {frames} frames by {network.label}"
-    return spread(unit_roots(found.rows), found.items, dataset.n_items, label, notes)
+    return spread(scaled_activations(found.rows), found.items, dataset.n_items, label, notes)
 
 
 def _mean_description(frames: np.ndarray) -> dict[str, np.ndarray]:
@@ -67,21 +68,34 @@ def encode_ecnn(
     """The mean frame vector mapped into the space of the texts, rows of length 1, ``[V, t]``.
 
     After the idea of the paper's ECNN (Yang et al., whose architecture is not public): clips are embedded where their
-    descriptions are. Trained on the items that have both; clips without text go through the same map. The notes say
-    how near the clips of items held out of everything land to their own texts. Raises ConfigError for too few pairs.
+    descriptions are. Cross-fitted: the items with clip and text fall into ``config.ecnn_folds`` parts, and each part
+    goes through a map trained on the others, so that no vector repeats a text that the map has memorised. Clips
+    without text get the mean over the maps. The notes say how near clips land to their own texts. Raises ConfigError
+    for too few pairs.
     """
     clips = encode_frame_mean(dataset, modality, config, seed, weights, scratch)
-    pairs = np.flatnonzero(clips.mask & target.mask)
     if not clips.mask.any():
         return clips
+    pairs = np.flatnonzero(clips.mask & target.mask)
     if len(pairs) < LEAST_PAIRS:
         raise ConfigError(problem(f"encoder 'ecnn' of modality {modality!r}", f"{LEAST_PAIRS} items with clip and text",
                                   f"{len(pairs)}", "Choose frame-mean, or repair the files."))
-    parts = _parts(pairs, config.ecnn_held_out, seed)
-    model = train_embedding(clips.values, target.values, parts, config, seed)
+    silent = np.flatnonzero(clips.mask & ~target.mask)
+    values = np.zeros((dataset.n_items, target.values.shape[1]), np.float32)
+    judged = []
+    for parts in _folds(pairs, config, seed):
+        model = train_embedding(clips.values, target.values, parts, config, seed)
+        values[parts.judge] = model.embed(parts.judge)
+        values[silent] += model.embed(silent)
+        judged.append(_how_near(model, parts))
+    values[silent] = _unit(values[silent])
     rows = np.flatnonzero(clips.mask)
-    made = spread(model.embed(rows), rows, dataset.n_items, f"ecnn from {clips.encoder} to {target.encoder}")
-    return replace(made, notes=(*clips.notes, *_how_near(model, made.values, parts)))
+    return spread(values[rows], rows, dataset.n_items, f"ecnn from {clips.encoder} to {target.encoder}",
+                  (*_failures(clips), _judgement(np.concatenate(judged), len(pairs), config.ecnn_folds)))
+
+
+def _failures(clips: Features) -> tuple[str, ...]:
+    return tuple(note for note in clips.notes if "unreadable" in note)
 
 
 @dataclass(frozen=True)
@@ -93,10 +107,13 @@ class Parts:
     judge: np.ndarray
 
 
-def _parts(pairs: np.ndarray, held_out: float, seed: int) -> Parts:
+def _folds(pairs: np.ndarray, config: PreprocessingConfig, seed: int) -> Iterator[Parts]:
+    """Each item is in the judging part once; the rest is divided into training and validation."""
     order = np.random.default_rng(seed).permutation(pairs)
-    count = max(2, round(held_out * len(pairs) / 2))
-    return Parts(np.sort(order[2 * count:]), np.sort(order[:count]), np.sort(order[count : 2 * count]))
+    for judge in np.array_split(order, config.ecnn_folds):
+        rest = order[~np.isin(order, judge)]
+        count = max(2, round(config.ecnn_validation * len(rest)))
+        yield Parts(np.sort(rest[count:]), np.sort(rest[:count]), np.sort(judge))
 
 
 class TextEmbedding(keras.Model):
@@ -139,7 +156,8 @@ class TextEmbedding(keras.Model):
     def embed(self, rows: np.ndarray, batch: int = 8192) -> np.ndarray:
         """Embedded clips float32 ``[len(rows), t]``."""
         starts = range(0, len(rows), batch)
-        return np.concatenate([ops.convert_to_numpy(self(rows[i : i + batch, None])["clips"]) for i in starts])
+        parts = [ops.convert_to_numpy(self(rows[i : i + batch, None])["clips"]) for i in starts]
+        return np.concatenate(parts) if parts else np.zeros((0, self.texts.shape[1]), np.float32)
 
 
 def contrastive_loss(clips: Tensor, texts: Tensor, temperature: float) -> Tensor:
@@ -193,16 +211,21 @@ def _ridge_start(model: TextEmbedding, parts: Parts) -> float:
     return best[0]
 
 
-def _how_near(model: TextEmbedding, embedded: np.ndarray, parts: Parts) -> tuple[str, ...]:
-    """Notes on the cosine with the own text and its rank among the texts of the judging part."""
-    def own(rows: np.ndarray) -> float:
-        return float((embedded[rows] * model.texts[rows]).sum(axis=1).mean())
+def _how_near(model: TextEmbedding, parts: Parts) -> np.ndarray:
+    """For each judged clip: share of the other judged texts nearer than its own, cosine with its own; and the mean
+    cosine of the training clips with theirs. float64 ``[n, 3]``.
+    """
+    cosines = model.embed(parts.judge).astype(np.float64) @ model.texts[parts.judge].T
+    own = np.diag(cosines)
+    nearer = (cosines > own[:, None]).sum(axis=1) / (len(own) - 1)
+    learned = (model.embed(parts.train) * model.texts[parts.train]).sum(axis=1).mean()
+    return np.stack([nearer, own, np.full(len(own), learned)], axis=1)
 
-    cosines = embedded[parts.judge] @ model.texts[parts.judge].T
-    nearer = (cosines > np.diag(cosines)[:, None]).sum(axis=1) / (len(cosines) - 1)
-    return (f"trained on {len(parts.train)} clips with text, stopped by {len(parts.validation)}",
-            f"{len(parts.judge)} clips held out: {nearer.mean():.0%} of the other texts lie nearer than the own one "
-            f"(chance 50%), cosine with it {own(parts.judge):.2f}, of training clips {own(parts.train):.2f}")
+
+def _judgement(judged: np.ndarray, pairs: int, folds: int) -> str:
+    nearer, own, learned = judged.mean(axis=0)
+    return (f"{pairs} clips with text, each mapped by what {folds} folds learned without it: {nearer:.0%} of the other "
+            f"texts lie nearer than the own one (chance 50%); cosine with it {own:.2f}, while learning {learned:.2f}")
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ def _row(
 
 _FRAMES = ("video_frames", "frame_encoder", "picture_batch")
 _ECNN = ("ecnn_hidden", "ecnn_dropout", "ecnn_temperature", "ecnn_batch_size", "ecnn_learning_rate",
-         "ecnn_weight_decay", "ecnn_epochs", "ecnn_patience", "ecnn_held_out")
+         "ecnn_weight_decay", "ecnn_epochs", "ecnn_patience", "ecnn_folds", "ecnn_validation")
 _TRANSE = _row("knowledge", "encode_knowledge", ("knowledge_dim", "knowledge_epochs"))
 _TRANSFORMER = tuple(f"transformer_{name}" for name in ("dim", "layers", "heads", "vocabulary", "window", "batch",
                                                         "tokens"))

@@ -15,7 +15,7 @@ from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.preprocessing.image import decode
 from mrlm_core.preprocessing.streaming import encode_stream
-from mrlm_core.preprocessing.vectors import Features, note, spread
+from mrlm_core.preprocessing.vectors import Features, note, spread, standardise
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset
@@ -54,7 +54,7 @@ def encode_resnet50(
 ) -> Features:
     """Pictures by ResNet-50 (He et al. 2016), 2048-long; ImageNet weights from ``weights`` or downloaded by Keras.
 
-    Raises ConfigError when there are no weights. See ``unit_roots`` for the scale of the vectors.
+    Raises ConfigError when there are no weights. See ``scaled_activations`` for the scale of the vectors.
     """
     return _encode(dataset, modality, config, load_network("resnet50", weights, modality), scratch)
 
@@ -64,7 +64,7 @@ def encode_squeezenet(
 ) -> Features:
     """Pictures by SqueezeNet 1.1 (Iandola et al. 2016), 512-long; ImageNet weights from the file ``weights``.
 
-    Raises ConfigError when there are no weights. See ``unit_roots`` for the scale of the vectors.
+    Raises ConfigError when there are no weights. See ``scaled_activations`` for the scale of the vectors.
     """
     return _encode(dataset, modality, config, load_network("squeezenet", weights, modality), scratch)
 
@@ -75,18 +75,19 @@ def _encode(
     found = encode_stream(dataset, modality, lambda content: decode(content, network.side, smooth=True)[None],
                           network.predict, config.picture_batch, scratch)
     notes = note(list(found.failed), "unreadable, masked")
-    return spread(unit_roots(found.rows), found.items, dataset.n_items, network.label, notes)
+    return spread(scaled_activations(found.rows), found.items, dataset.n_items, network.label, notes)
 
 
-def unit_roots(rows: np.ndarray) -> np.ndarray:
-    """Signed square root of each entry, then rows of length 1: float32 ``[n, d]``.
+def scaled_activations(rows: np.ndarray) -> np.ndarray:
+    """Signed square roots, rows brought to length 1, columns to mean 0 and deviation 1: float32 ``[n, d]``.
 
     Averages of rectified activations are sparse with a long tail: the root keeps a few strong channels from deciding
     every distance (Perronnin et al. 2010, power normalisation), and the length would only tell how busy a picture is.
+    Standard columns let the channels that tell *these* pictures apart count as much as those all of them excite.
     """
     roots = np.sign(rows) * np.sqrt(np.abs(rows))
     lengths = np.linalg.norm(roots, axis=1, keepdims=True)
-    return (roots / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return standardise(roots / np.where(lengths > 0, lengths, 1)) if len(rows) else rows
 
 
 def load_network(name: str, weights: Path | None, modality: str) -> Network:
