@@ -110,17 +110,21 @@ class TextEncoder(keras.Model):
         return self.norm(state)
 
     def pool(self, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Weighted sum ``[B, d]`` of the states, and of the weights ``[B]``; see ``Tokens`` for what has none."""
+        """Weighted sum ``[B, d]`` of what tokens are before and after the blocks, and of the weights ``[B]``.
+
+        Both ends say more together than the last alone (Su et al. 2021); see ``Tokens`` for what has no weight.
+        """
         shares = ops.take(self.shares, tokens)
-        return ops.sum(states * shares[..., None], axis=1), ops.sum(shares, axis=1)
+        ends = (ops.take(self.words, tokens, axis=0) * self.scale + states) / 2
+        return ops.sum(ends * shares[..., None], axis=1), ops.sum(shares, axis=1)
 
     def call(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Mean surprise, by place and by text, at ``targets`` ``[M]`` hidden at ``places`` ``[M]`` of ``[B, L]``."""
         tokens, places, targets = batch
         states = self.states(tokens)
-        # A hidden token that still stands there must not tell of itself.
-        visible = ops.scatter_update(ops.reshape(tokens, (-1,)), places[:, None], ops.full_like(places, PAD))
-        total, weight = self.pool(states, ops.reshape(visible, ops.shape(tokens)))
+        # A token to be predicted that still stands there must not tell of itself.
+        others = ops.scatter_update(ops.reshape(tokens, (-1,)), places[:, None], ops.full_like(places, PAD))
+        total, weight = self.pool(states, ops.reshape(others, ops.shape(tokens)))
         mean = total / ops.maximum(weight, 1e-6)[:, None]
         read = (ops.take(ops.reshape(states, (-1, states.shape[2])), places, axis=0),
                 ops.take(mean, places // ops.shape(tokens)[1], axis=0))
