@@ -79,7 +79,7 @@ class Corruption:
     triples that are true but unknown.
     """
 
-    def __init__(self, triples: np.ndarray, n_entities: int, n_relations: int, bernoulli: bool = True) -> None:
+    def __init__(self, triples: np.ndarray, n_entities: int, n_relations: int, bernoulli: bool = False) -> None:
         self._sizes = n_entities, n_relations
         self._known = np.unique(keys(triples, *self._sizes))
         self._head_share = np.full(n_relations, 0.5)
