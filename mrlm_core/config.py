@@ -75,9 +75,10 @@ class PreprocessingConfig:
     knowledge_dim: int = 50
     knowledge_epochs: int = 60
     transg_components: int = 10  # at most, translations a relation
-    transg_crp_factor: float = 0.1  # concentration of the Chinese restaurant process
-    transg_negatives: int = 8  # corrupted triples a true one
-    transg_margin: float = 5.0  # of log P(true) over the log of their mean P
+    transg_crp_factor: float = 1.0  # concentration of the Chinese restaurant process
+    transg_variance: float = 0.4  # of an entity at the start; smaller ones open components more easily
+    transg_negatives: int = 4  # corrupted triples a true one
+    transg_margin: float = 3.0  # of log P(true) over the log of their mean P
     transg_learning_rate: float = 0.01
     transg_epochs: int = 15  # after knowledge_epochs of TransE, from which it starts
     transg_settling_epochs: int = 5  # the last of them, in which no component opens

@@ -44,8 +44,9 @@ def _row(module: str, function: str, settings: tuple[str, ...] = (), needs: tupl
 
 _TRANSE = _row("knowledge", "encode_knowledge", ("knowledge_dim", "knowledge_epochs"))
 _TRANSG = _row("transg", "encode_transg", (
-    "knowledge_dim", "knowledge_epochs", "transg_components", "transg_crp_factor", "transg_negatives",
-    "transg_margin", "transg_epochs", "transg_learning_rate", "transg_settling_epochs",
+    "knowledge_dim", "knowledge_epochs", "transg_components", "transg_crp_factor", "transg_variance",
+    "transg_negatives", "transg_margin", "transg_epochs", "transg_learning_rate",
+    "transg_settling_epochs",
 ))
 
 ENCODERS: dict[str, dict[str, EncoderRow]] = {  # modality kind -> encoder name -> row; "light" where none is chosen

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 Tensor = Any
 BATCH_SIZE = 2048
-VARIANCE = 0.1  # of an entity when training starts
+VARIANCE_RATE = 5.0  # times the learning rate: a variance has a few hundred steps to find its size
 LOWEST_VARIANCE, HIGHEST_VARIANCE = 0.01, 2.0
 BETA_1, BETA_2 = 0.9, 0.999  # Adam's
-SMALLEST_SHARE = 0.01  # of a relation's triples; a component with fewer closes, as an empty table does
+SMALLEST_SHARE = 0.05  # of a relation's triples; a component with fewer closes, as an empty table does
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def encode_transg(dataset: Dataset, modality: str, config: PreprocessingConfig, 
     """
     triples, entity_of = read_triples(dataset, modality)
     mixture = train_transg(triples.rows, len(triples.entities), len(triples.relations), config, seed)
-    return spread_entities(mixture.entities, triples, entity_of, dataset, "transg", (components_note(mixture, triples),))
+    notes = (components_note(mixture, triples),)
+    return spread_entities(mixture.entities, triples, entity_of, dataset, "transg", notes)
 
 
 def components_note(mixture: TranslationMixture, triples: Triples) -> str:
@@ -98,7 +99,7 @@ def train_transg(
     rng = np.random.default_rng(seed)
     start = train_transe(triples, n_entities, n_relations, config.knowledge_dim, config.knowledge_epochs, seed)
     training = _Training(start, np.bincount(triples[:, 1], minlength=n_relations), config)
-    corrupt = Corruption(triples, n_entities, n_relations)
+    corrupt = Corruption(triples, n_entities, n_relations, bernoulli=True)
     steps = -(-len(triples) // BATCH_SIZE)
     shape = steps, -(-len(triples) // steps)
     tf.config.experimental.enable_op_determinism()
@@ -142,7 +143,7 @@ class _Training(tf.Module):
         counts = np.zeros((n_relations, slots), np.float32)
         counts[:, 0] = occurrences
         self._entities = tf.Variable(start.entities)
-        self._log_variances = tf.Variable(np.full(len(start.entities), np.log(VARIANCE), np.float32))
+        self._log_variances = tf.Variable(np.full(len(start.entities), np.log(config.transg_variance), np.float32))
         self._means, self._counts = tf.Variable(means), tf.Variable(counts)
         self._tables = self._entities, self._log_variances, self._means
         self._moments = [[tf.Variable(tf.zeros_like(table)) for _ in range(2)] for table in self._tables]
@@ -192,8 +193,9 @@ class _Training(tf.Module):
             variance = tf.reduce_sum(tf.gather(tf.exp(variables[1]), tf.reshape(of_end, tf.shape(ends))), axis=0)
             means = tf.gather(tf.reshape(variables[2], (-1, width, self._means.shape[1])), of_kind)
             logs = component_log_likelihoods((heads - tails)[0], variance, means, weights)
-            log_true, log_false = tf.split(tf.reduce_logsumexp(logs, axis=2), (1, self._config.transg_negatives), axis=1)
-            log_false = tf.reduce_logsumexp(log_false, axis=1) - np.log(self._config.transg_negatives)
+            n_false = self._config.transg_negatives
+            log_true, log_false = tf.split(tf.reduce_logsumexp(logs, axis=2), (1, n_false), axis=1)
+            log_false = tf.reduce_logsumexp(log_false, axis=1) - np.log(n_false)
             loss = tf.reduce_sum(tf.nn.relu(self._config.transg_margin - log_true[:, 0] + log_false))
         self._steps.assign_add(1.0)
         gradients = tape.gradient(loss, variables)
@@ -212,6 +214,7 @@ class _Training(tf.Module):
         first.scatter_update(tf.IndexedSlices(mean, rows))
         second.scatter_update(tf.IndexedSlices(square, rows))
         rate = self._config.transg_learning_rate * tf.sqrt(1 - BETA_2**self._steps) / (1 - BETA_1**self._steps)
+        rate *= VARIANCE_RATE if table is self._log_variances else 1.0
         changed = tf.gather(table, rows) - rate * mean / (tf.sqrt(square) + 1e-7)
         if table is self._log_variances:
             changed = tf.clip_by_value(changed, np.log(LOWEST_VARIANCE), np.log(HIGHEST_VARIANCE))
@@ -231,7 +234,7 @@ class _Training(tf.Module):
         is_free = self._counts <= 0
         drawn = (draws < tf.sigmoid(log_prior - log_true)) & tf.gather(tf.reduce_any(is_free, axis=1), kinds)
         chosen = tf.where(drawn)[:, 0]
-        # Of each relation the first: written last where the order is turned round.
+        # Of each relation the first that drew one.
         opened, where = tf.unique(tf.gather(kinds, chosen))
         first = tf.math.unsorted_segment_min(chosen, where, tf.size(opened))
         slot = tf.argmax(tf.gather(is_free, opened), axis=1, output_type=tf.int32)

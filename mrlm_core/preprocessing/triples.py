@@ -89,7 +89,7 @@ class Corruption:
             self._head_share = tails / np.maximum(heads + tails, 1)
 
     def __call__(self, triples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One false triple for each of ``triples`` ``[n, 3]``; after ``DRAWS`` known ones in a row it takes the last."""
+        """One false triple for each of ``triples`` ``[n, 3]``; of ``DRAWS`` known ones in a row the last is taken."""
         n_entities = self._sizes[0]
         side = np.where(rng.random(len(triples)) < self._head_share[triples[:, 1]], 0, 2)
         false, wrong = triples.copy(), np.arange(len(triples))
