@@ -28,8 +28,10 @@ class Triples:
 
     def number(self, frame: pd.DataFrame) -> np.ndarray:
         """Other triples by the same numbers, int64 ``[n, 3]``; -1 for a name that does not occur here."""
+        import pandas as pd
+
         columns = (self.entities, "head"), (self.relations, "relation"), (self.entities, "tail")
-        return np.stack([names.get_indexer(frame[column]) for names, column in columns], axis=1).astype(np.int64)
+        return np.stack([names.get_indexer(pd.Index(frame[column])) for names, column in columns], axis=1).astype(np.int64)
 
 
 def number_triples(frame: pd.DataFrame, where: str = "triples") -> Triples:
@@ -56,8 +58,10 @@ def spread_entities(
     notes: tuple[str, ...] = (),
 ) -> Features:
     """An item's vector is its entity's, of ``vectors`` ``[E, d]``; items without an entity are masked and noted."""
+    import pandas as pd
+
     items = np.array(list(entity_of), dtype=np.int64)
-    place = triples.entities.get_indexer(list(entity_of.values()))
+    place = triples.entities.get_indexer(pd.Index(list(entity_of.values())))
     known = place >= 0
     strangers = [str(dataset.item_ids[item]) for item in items[~known]]
     counts = f"{len(triples.rows)} triples, {len(triples.entities)} entities, {len(triples.relations)} relations"
