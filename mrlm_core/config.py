@@ -87,10 +87,13 @@ class PreprocessingConfig:
     knowledge_dim: int = 50
     knowledge_epochs: int = 60
     transg_components: int = 10  # at most, translations a relation
-    transg_crp_factor: float = 0.1  # concentration of the Chinese restaurant process
-    transg_margin: float = 2.0  # of log P(true) over log P(false)
-    transg_learning_rate: float = 0.1
-    transg_settling_epochs: int = 10  # the first and the last, in which no component opens
+    transg_crp_factor: float = 1.0  # concentration of the Chinese restaurant process
+    transg_variance: float = 0.4  # of an entity at the start; smaller ones open components more easily
+    transg_negatives: int = 4  # corrupted triples a true one
+    transg_margin: float = 3.0  # of log P(true) over the log of their mean P
+    transg_learning_rate: float = 0.01
+    transg_epochs: int = 15  # after knowledge_epochs of TransE, from which it starts
+    transg_settling_epochs: int = 5  # the last of them, in which no component opens
     video_frames: int = 8
     clustering: str = "exact"  # "nystrom" beyond 20,000 items; "okkc" is the cited fusion, "kmeans" the plain control
     picture_batch: int = 16  # pictures or frames a call of an image network
@@ -195,7 +198,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "preprocessing.transformer_batch": 1024,
         "preprocessing.transformer_tokens": 50_000,
         "preprocessing.knowledge_dim": 8,
-        "preprocessing.transg_settling_epochs": 3,
+        "preprocessing.transg_epochs": 6,
+        "preprocessing.transg_settling_epochs": 2,
         "preprocessing.cluster_counts": {name: 6 for name in CLUSTER_COUNTS},
         "training.batch_size": 32,
         "training.max_epochs": 3,

@@ -59,8 +59,9 @@ _TRANSE = _row("knowledge", "encode_knowledge", ("knowledge_dim", "knowledge_epo
 _TRANSFORMER = tuple(f"transformer_{name}" for name in ("dim", "layers", "heads", "vocabulary", "window", "batch",
                                                         "tokens"))
 _TRANSG = _row("transg", "encode_transg", (
-    "knowledge_dim", "knowledge_epochs", "transg_components", "transg_crp_factor", "transg_margin",
-    "transg_learning_rate", "transg_settling_epochs",
+    "knowledge_dim", "knowledge_epochs", "transg_components", "transg_crp_factor", "transg_variance",
+    "transg_negatives", "transg_margin", "transg_epochs", "transg_learning_rate",
+    "transg_settling_epochs",
 ))
 
 ENCODERS: dict[str, dict[str, EncoderRow]] = {  # modality kind -> encoder name -> row; "light" where none is chosen

@@ -32,7 +32,7 @@ def split_triples(triples: np.ndarray, share: float, seed: int) -> tuple[np.ndar
     order = np.random.default_rng(seed).permutation(len(triples))
     needed = np.zeros(len(triples), bool)
     heads, kinds, tails = triples[order].T
-    ends, first = np.unique(np.stack([heads, tails], axis=1).ravel(), return_index=True)
+    _, first = np.unique(np.stack([heads, tails], axis=1).ravel(), return_index=True)
     needed[first // 2] = True
     needed[np.unique(kinds, return_index=True)[1]] = True
     held = np.sort(order[np.flatnonzero(~needed)[: int(share * len(triples))]])

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from mrlm_core.config import PreprocessingConfig
+from mrlm_core.preprocessing.knowledge import TranslationEmbedding, train_transe
 from mrlm_core.preprocessing.triples import Corruption, Triples, read_triples, spread_entities
 from mrlm_core.preprocessing.vectors import Features
 
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 Tensor = Any
 BATCH_SIZE = 2048
-VARIANCE = 0.5  # of an entity when training starts; two make the 1 of a plain squared distance
-LOWEST_VARIANCE, HIGHEST_VARIANCE = 0.05, 2.0
+VARIANCE_RATE = 5.0  # times the learning rate: a variance has a few hundred steps to find its size
+LOWEST_VARIANCE, HIGHEST_VARIANCE = 0.01, 2.0
 BETA_1, BETA_2 = 0.9, 0.999  # Adam's
-SMALLEST_SHARE = 0.01  # of a relation's triples; a component with fewer closes, as an empty table does
+SMALLEST_SHARE = 0.05  # of a relation's triples; a component with fewer closes, as an empty table does
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ class TranslationMixture:
         """The likeliest component of each triple ``[n, 3]``, int ``[n]``."""
         heads, kinds, tails = triples.T
         logs = component_log_likelihoods(
-            tf.constant(self.entities[heads] - self.entities[tails]),
-            tf.constant(self.variances[heads] + self.variances[tails]),
+            tf.constant(self.entities[heads] - self.entities[tails])[:, None],
+            tf.constant(self.variances[heads] + self.variances[tails])[:, None],
             tf.constant(self.means[kinds]), tf.constant(self.weights[kinds]),
         )
-        return logs.numpy().argmax(axis=1)
+        return logs.numpy()[:, 0].argmax(axis=1)
 
 
 def encode_transg(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: int) -> Features:
@@ -73,7 +74,8 @@ def encode_transg(dataset: Dataset, modality: str, config: PreprocessingConfig, 
     """
     triples, entity_of = read_triples(dataset, modality)
     mixture = train_transg(triples.rows, len(triples.entities), len(triples.relations), config, seed)
-    return spread_entities(mixture.entities, triples, entity_of, dataset, "transg", (components_note(mixture, triples),))
+    notes = (components_note(mixture, triples),)
+    return spread_entities(mixture.entities, triples, entity_of, dataset, "transg", notes)
 
 
 def components_note(mixture: TranslationMixture, triples: Triples) -> str:
@@ -87,59 +89,61 @@ def train_transg(
 ) -> TranslationMixture:
     """Fit the mixture to ``triples`` int ``[T, 3]`` by margin ranking of log-likelihoods (Xiao et al. 2016).
 
-    An epoch pairs every triple with a corrupted one and pushes log P(true) - log P(false) up to the margin. Between
-    the first and last ``transg_settling_epochs`` a triple may open a component of its relation, by the Chinese
-    restaurant process. The weights are the components' shares of the relation's triples in the epoch before.
+    It starts as a TransE of ``knowledge_epochs``, one translation a relation (as Lin et al. 2015 start TransR). Then
+    ``transg_epochs`` pair every triple with corrupted ones and push log P(true) - log P(false) up to the margin; but
+    for the last ``transg_settling_epochs`` a triple may open a component of its relation, by the Chinese restaurant
+    process. The weights are the components' shares of the relation's triples in the epoch before.
     """
     from tqdm import trange
 
     rng = np.random.default_rng(seed)
-    training = _Training(triples, n_entities, n_relations, config, rng)
-    corrupt = Corruption(triples, n_entities, n_relations)
+    start = train_transe(triples, n_entities, n_relations, config.knowledge_dim, config.knowledge_epochs, seed)
+    training = _Training(start, np.bincount(triples[:, 1], minlength=n_relations), config)
+    corrupt = Corruption(triples, n_entities, n_relations, bernoulli=True)
     steps = -(-len(triples) // BATCH_SIZE)
     shape = steps, -(-len(triples) // steps)
-    settle = config.transg_settling_epochs
     tf.config.experimental.enable_op_determinism()
-    for epoch in trange(config.knowledge_epochs, desc="transg", unit="epoch", disable=None):
+    for epoch in trange(config.transg_epochs, desc="transg", unit="epoch", disable=None):
         true = triples[np.resize(rng.permutation(len(triples)), shape[0] * shape[1])]
-        false = corrupt(true, rng)
-        may_open = settle <= epoch < config.knowledge_epochs - settle
+        false = corrupt(np.repeat(true, config.transg_negatives, axis=0), rng)
+        may_open = epoch < config.transg_epochs - config.transg_settling_epochs
+        # Of each row the true triple and then the false ones: heads and tails [steps, 2, B, 1 + K].
+        ends = np.concatenate([true[:, None, ::2], false.reshape(len(true), -1, 3)[:, :, ::2]], axis=1)
+        ends = ends.reshape(*shape, -1, 2).transpose(0, 3, 1, 2)
         training.epoch(
-            *(tf.constant(rows.reshape(*shape, 3).astype(np.int32)) for rows in (true, false)),
+            tf.constant(true[:, 1].reshape(shape), tf.int32), tf.constant(ends, tf.int32),
             tf.constant(rng.random(shape, np.float32)), tf.constant(may_open),
         )
     return training.result()
 
 
 def component_log_likelihoods(difference: Tensor, variance: Tensor, means: Tensor, weights: Tensor) -> Tensor:
-    """log(pi_m exp(-||h + u_m - t||^2 / (sigma_h^2 + sigma_t^2))), ``[B, M]``; -inf where the weight is 0.
+    """log(pi_m exp(-||h + u_m - t||^2 / (sigma_h^2 + sigma_t^2))), ``[B, K, M]``; -inf where the weight is 0.
 
-    ``difference`` h - t ``[B, d]``, ``variance`` ``[B]``, ``means`` ``[B, M, d]``, ``weights`` ``[B, M]``.
+    Of B relations with ``means`` ``[B, M, d]`` and ``weights`` ``[B, M]``, and K pairs each: ``difference`` h - t
+    ``[B, K, d]``, ``variance`` ``[B, K]``.
     """
     squares = (
-        tf.reduce_sum(difference**2, axis=1)[:, None] + tf.reduce_sum(means**2, axis=2)
-        + 2 * tf.reduce_sum(means * difference[:, None], axis=2)
+        tf.reduce_sum(difference**2, axis=2)[:, :, None] + tf.reduce_sum(means**2, axis=2)[:, None]
+        + 2 * tf.matmul(difference, means, transpose_b=True)
     )
-    return tf.math.log(weights) - squares / variance[:, None]
+    return tf.math.log(weights)[:, None] - squares / variance[:, :, None]
 
 
 class _Training(tf.Module):
     """The tables under training, and one epoch over them as one compiled call."""
 
-    def __init__(
-        self, triples: np.ndarray, n_entities: int, n_relations: int, config: PreprocessingConfig,
-        rng: np.random.Generator,
-    ) -> None:
+    def __init__(self, start: TranslationEmbedding, occurrences: np.ndarray, config: PreprocessingConfig) -> None:
         super().__init__()
-        dim, slots = config.knowledge_dim, config.transg_components
+        slots, (n_relations, dim) = config.transg_components, start.relations.shape
         self._config, self._slots = config, slots
-        self._occurrences = tf.constant(np.bincount(triples[:, 1], minlength=n_relations).astype(np.float32))
+        self._occurrences = tf.constant(occurrences.astype(np.float32))
         means = np.zeros((n_relations * slots, dim), np.float32)  # of relation r from row r * slots on
-        means[::slots] = _unit_rows(rng, n_relations, dim)
+        means[::slots] = start.relations
         counts = np.zeros((n_relations, slots), np.float32)
-        counts[:, 0] = 1
-        self._entities = tf.Variable(_unit_rows(rng, n_entities, dim))
-        self._log_variances = tf.Variable(np.full(n_entities, np.log(VARIANCE), np.float32))
+        counts[:, 0] = occurrences
+        self._entities = tf.Variable(start.entities)
+        self._log_variances = tf.Variable(np.full(len(start.entities), np.log(config.transg_variance), np.float32))
         self._means, self._counts = tf.Variable(means), tf.Variable(counts)
         self._tables = self._entities, self._log_variances, self._means
         self._moments = [[tf.Variable(tf.zeros_like(table)) for _ in range(2)] for table in self._tables]
@@ -155,50 +159,52 @@ class _Training(tf.Module):
         )
 
     @tf.function
-    def epoch(self, true: Tensor, false: Tensor, draws: Tensor, may_open: Tensor) -> None:
-        """Steps over ``true`` and ``false`` int32 ``[steps, B, 3]``; ``draws`` uniform ``[steps, B]``."""
+    def epoch(self, kinds: Tensor, ends: Tensor, draws: Tensor, may_open: Tensor) -> None:
+        """Steps over relations ``kinds`` int32 ``[steps, B]`` with ``ends`` int32 ``[steps, 2, B, 1 + K]``.
+
+        Heads and tails: first those of the true triple, then of its K false ones. ``draws`` uniform ``[steps, B]``.
+        """
         before = self._counts > 0
         occupied = tf.zeros_like(self._counts)
-        for step in tf.range(tf.shape(true)[0]):
-            shares, log_true = self._step(true[step], false[step])
-            occupied += tf.math.unsorted_segment_sum(shares, true[step][:, 1], self._counts.shape[0])
+        for step in tf.range(tf.shape(kinds)[0]):
+            shares, log_true = self._step(kinds[step], ends[step])
+            occupied += tf.math.unsorted_segment_sum(shares, kinds[step], self._counts.shape[0])
             if may_open:
-                self._open(true[step], log_true, draws[step])
+                self._open(kinds[step], ends[step, 0, :, 0], ends[step, 1, :, 0], log_true, draws[step])
         # Empty tables close; those opened in this epoch have had no full one yet.
         kept = (occupied >= SMALLEST_SHARE * tf.reduce_sum(occupied, axis=1, keepdims=True)) | ~before
         self._counts.assign(tf.where((self._counts > 0) & kept, tf.maximum(occupied, 1.0), 0.0))
 
-    def _step(self, true: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
-        """One descent of sum max(0, margin - log P(true) + log P(false)); (responsibilities, log P(true))."""
-        both = tf.concat([true, false], axis=1)
-        ends, of_end = tf.unique(tf.reshape(tf.gather(tf.transpose(both), [0, 2, 3, 5]), [-1]))
-        kinds, of_kind = tf.unique(true[:, 1])
+    def _step(self, kinds: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+        """One descent of sum max(0, margin - log P(true) + log mean P(false)); (responsibilities, log P(true))."""
+        entities, of_end = tf.unique(tf.reshape(ends, [-1]))
+        relations, of_kind = tf.unique(kinds)
         # Slots fill from the first on, so the later ones need not be computed.
         width = tf.reduce_max(tf.where(self._counts > 0, tf.range(1, self._slots + 1), 0))
-        slots = tf.reshape(kinds[:, None] * self._slots + tf.range(width), [-1])
-        variables = [tf.gather(self._entities, ends), tf.gather(self._log_variances, ends),
-                     tf.gather(self._means, slots)]
-        counts = tf.gather(self._counts[:, :width], true[:, 1])
+        slots = tf.reshape(relations[:, None] * self._slots + tf.range(width), [-1])
+        variables = [tf.gather(table, rows) for table, rows in
+                     zip(self._tables, (entities, entities, slots), strict=True)]
+        counts = tf.gather(self._counts[:, :width], kinds)
         weights = counts / tf.reduce_sum(counts, axis=1, keepdims=True)
         with tf.GradientTape() as tape:
             tape.watch(variables)
             # Split, not sliced: a slice's gradient is as large as the whole.
-            heads, tails, false_heads, false_tails = tf.split(tf.gather(variables[0], of_end), 4)
-            variance = tf.split(tf.gather(tf.exp(variables[1]), of_end), 4)
-            means = tf.gather(tf.reshape(variables[2], (-1, width, heads.shape[1])), of_kind)
-            logs = component_log_likelihoods(heads - tails, variance[0] + variance[1], means, weights)
-            log_true = tf.reduce_logsumexp(logs, axis=1)
-            log_false = tf.reduce_logsumexp(component_log_likelihoods(
-                false_heads - false_tails, variance[2] + variance[3], means, weights), axis=1)
-            loss = tf.reduce_sum(tf.nn.relu(self._config.transg_margin - log_true + log_false))
+            heads, tails = tf.split(tf.gather(variables[0], tf.reshape(of_end, tf.shape(ends))), 2)
+            variance = tf.reduce_sum(tf.gather(tf.exp(variables[1]), tf.reshape(of_end, tf.shape(ends))), axis=0)
+            means = tf.gather(tf.reshape(variables[2], (-1, width, self._means.shape[1])), of_kind)
+            logs = component_log_likelihoods((heads - tails)[0], variance, means, weights)
+            n_false = self._config.transg_negatives
+            log_true, log_false = tf.split(tf.reduce_logsumexp(logs, axis=2), (1, n_false), axis=1)
+            log_false = tf.reduce_logsumexp(log_false, axis=1) - np.log(n_false)
+            loss = tf.reduce_sum(tf.nn.relu(self._config.transg_margin - log_true[:, 0] + log_false))
         self._steps.assign_add(1.0)
         gradients = tape.gradient(loss, variables)
-        for place, rows in enumerate((ends, ends, slots)):
+        for place, rows in enumerate((entities, entities, slots)):
             self._descend(place, rows, tf.convert_to_tensor(gradients[place]))
-        moved = tf.gather(self._entities, ends)
-        self._entities.scatter_update(tf.IndexedSlices(tf.clip_by_norm(moved, 1.0, axes=[1]), ends))
-        shares = tf.exp(logs - log_true[:, None])
-        return tf.ensure_shape(tf.pad(shares, ((0, 0), (0, self._slots - width))), (None, self._slots)), log_true
+        moved = tf.gather(self._entities, entities)
+        self._entities.scatter_update(tf.IndexedSlices(tf.clip_by_norm(moved, 1.0, axes=[1]), entities))
+        shares = tf.pad(tf.exp(logs[:, 0] - log_true), ((0, 0), (0, self._slots - width)))
+        return tf.ensure_shape(shares, (None, self._slots)), log_true[:, 0]
 
     def _descend(self, place: int, rows: Tensor, gradient: Tensor) -> None:
         """Adam on the given rows of one table; rows that a step does not touch stay as they are (lazy Adam)."""
@@ -208,18 +214,18 @@ class _Training(tf.Module):
         first.scatter_update(tf.IndexedSlices(mean, rows))
         second.scatter_update(tf.IndexedSlices(square, rows))
         rate = self._config.transg_learning_rate * tf.sqrt(1 - BETA_2**self._steps) / (1 - BETA_1**self._steps)
+        rate *= VARIANCE_RATE if table is self._log_variances else 1.0
         changed = tf.gather(table, rows) - rate * mean / (tf.sqrt(square) + 1e-7)
         if table is self._log_variances:
             changed = tf.clip_by_value(changed, np.log(LOWEST_VARIANCE), np.log(HIGHEST_VARIANCE))
         table.scatter_update(tf.IndexedSlices(changed, rows))
 
-    def _open(self, triples: Tensor, log_true: Tensor, draws: Tensor) -> None:
+    def _open(self, kinds: Tensor, heads: Tensor, tails: Tensor, log_true: Tensor, draws: Tensor) -> None:
         """Open at most one component a relation, at t - h of the first triple that draws one.
 
         A triple draws one with probability c L / (c L + P), P its likelihood, L that under the prior of a
         translation, exp(-||h - t||^2 / (sigma_h^2 + sigma_t^2 + 2)), c = CRP factor / triples of the relation.
         """
-        heads, kinds, tails = tf.unstack(triples, axis=1)
         translation = tf.gather(self._entities, tails) - tf.gather(self._entities, heads)
         logs = self._log_variances
         variance = tf.exp(tf.gather(logs, heads)) + tf.exp(tf.gather(logs, tails)) + 2.0
@@ -228,7 +234,7 @@ class _Training(tf.Module):
         is_free = self._counts <= 0
         drawn = (draws < tf.sigmoid(log_prior - log_true)) & tf.gather(tf.reduce_any(is_free, axis=1), kinds)
         chosen = tf.where(drawn)[:, 0]
-        # Of each relation the first: written last where the order is turned round.
+        # Of each relation the first that drew one.
         opened, where = tf.unique(tf.gather(kinds, chosen))
         first = tf.math.unsorted_segment_min(chosen, where, tf.size(opened))
         slot = tf.argmax(tf.gather(is_free, opened), axis=1, output_type=tf.int32)
@@ -237,9 +243,3 @@ class _Training(tf.Module):
         for moment in self._moments[2]:
             moment.scatter_update(tf.IndexedSlices(tf.zeros_like(mean), row))
         self._counts.scatter_nd_update(tf.stack([opened, slot], axis=1), tf.ones_like(slot, tf.float32))
-
-
-def _unit_rows(rng: np.random.Generator, rows: int, dim: int) -> np.ndarray:
-    """Random directions, float32 ``[rows, dim]``."""
-    drawn = rng.uniform(-1, 1, (rows, dim)).astype(np.float32)
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)

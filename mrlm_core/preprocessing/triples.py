@@ -28,8 +28,10 @@ class Triples:
 
     def number(self, frame: pd.DataFrame) -> np.ndarray:
         """Other triples by the same numbers, int64 ``[n, 3]``; -1 for a name that does not occur here."""
+        import pandas as pd
+
         columns = (self.entities, "head"), (self.relations, "relation"), (self.entities, "tail")
-        return np.stack([names.get_indexer(frame[column]) for names, column in columns], axis=1).astype(np.int64)
+        return np.stack([names.get_indexer(pd.Index(frame[column])) for names, column in columns], axis=1).astype(np.int64)
 
 
 def number_triples(frame: pd.DataFrame, where: str = "triples") -> Triples:
@@ -56,8 +58,10 @@ def spread_entities(
     notes: tuple[str, ...] = (),
 ) -> Features:
     """An item's vector is its entity's, of ``vectors`` ``[E, d]``; items without an entity are masked and noted."""
+    import pandas as pd
+
     items = np.array(list(entity_of), dtype=np.int64)
-    place = triples.entities.get_indexer(list(entity_of.values()))
+    place = triples.entities.get_indexer(pd.Index(list(entity_of.values())))
     known = place >= 0
     strangers = [str(dataset.item_ids[item]) for item in items[~known]]
     counts = f"{len(triples.rows)} triples, {len(triples.entities)} entities, {len(triples.relations)} relations"
@@ -79,7 +83,7 @@ class Corruption:
     triples that are true but unknown.
     """
 
-    def __init__(self, triples: np.ndarray, n_entities: int, n_relations: int, bernoulli: bool = True) -> None:
+    def __init__(self, triples: np.ndarray, n_entities: int, n_relations: int, bernoulli: bool = False) -> None:
         self._sizes = n_entities, n_relations
         self._known = np.unique(keys(triples, *self._sizes))
         self._head_share = np.full(n_relations, 0.5)
@@ -89,7 +93,7 @@ class Corruption:
             self._head_share = tails / np.maximum(heads + tails, 1)
 
     def __call__(self, triples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One false triple for each of ``triples`` ``[n, 3]``; after ``DRAWS`` known ones in a row it takes the last."""
+        """One false triple for each of ``triples`` ``[n, 3]``; of ``DRAWS`` known ones in a row the last is taken."""
         n_entities = self._sizes[0]
         side = np.where(rng.random(len(triples)) < self._head_share[triples[:, 1]], 0, 2)
         false, wrong = triples.copy(), np.arange(len(triples))

@@ -51,7 +51,8 @@ def test_bernoulli_spares_the_side_with_many_partners():
 def test_an_items_vector_is_its_entitys_and_strangers_are_named(small):
     triples = number_triples(frame(("a", "r", "b"), ("c", "r", "b")))
     dataset = small("knowledge", 4, None)
-    made = spread_entities(np.array([[1.0], [2.0], [3.0]]), triples, {0: "c", 2: "nowhere", 3: "a"}, dataset, "x", ("!",))
+    vectors, entities = np.array([[1.0], [2.0], [3.0]]), {0: "c", 2: "nowhere", 3: "a"}
+    made = spread_entities(vectors, triples, entities, dataset, "x", ("!",))
     np.testing.assert_array_equal(made.values[:, 0], [3, 0, 0, 1])
     np.testing.assert_array_equal(made.mask, [True, False, False, True])
     assert made.encoder == "x"
