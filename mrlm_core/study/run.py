@@ -19,7 +19,7 @@ from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.datasets.splits import Interactions, Split, interactions, random_split
 from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.evaluation.metrics import evaluate
-from mrlm_core.preprocessing import initial_features, pipeline
+from mrlm_core.preprocessing import features, initial_features, pipeline
 from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
 from mrlm_core.study.spec import RunSpec, dataset_folder
 
@@ -41,7 +41,7 @@ def run_or_load(spec: RunSpec) -> RunRecord:
         return found
     data: dict[str, Any] = {
         "spec": _plain(spec.resolved()), "spec_hash": key, "data_hash": dataset.data_hash,
-        "code_hash": code_hash(*_modules(spec)), **environment(),
+        "code_hash": code_hash(*_modules(spec, dataset)), **environment(),
         "selected_on": f"validation recall@{spec.config.protocol.selection_cutoff}",
     }
     stages = Stages()
@@ -73,7 +73,8 @@ def run_key(spec: RunSpec, dataset: Dataset) -> str:
         resolved["settings"] = {k: v for k, v in settings_of(spec.config).items() if k.startswith("protocol.")}
         resolved.pop("preset")
     resolved["dataset"] = dataset.name
-    return content_hash(resolved, dataset.data_hash, code_hash(*_modules(spec)))
+    encoders = [choice.inputs(spec.config.preprocessing) for choice in _encoders(spec, dataset)]
+    return content_hash(resolved, encoders, dataset.data_hash, code_hash(*_modules(spec, dataset)))
 
 
 def split_of(spec: RunSpec, dataset: Dataset) -> tuple[Split, Interactions]:
@@ -141,13 +142,24 @@ def _means(table: pd.DataFrame) -> dict[str, float]:
     return {str(name): float(value) for name, value in table.mean().items()}
 
 
-def _modules(spec: RunSpec) -> tuple[str, ...]:
+def _encoders(spec: RunSpec, dataset: Dataset) -> list[features.Choice]:
+    """The encoders whose vectors reach this run, those that another one learns from among them."""
+    if "clusters" not in registry.row(spec.model).inputs:
+        return []
+    names = list(pipeline.chosen_modalities(dataset, spec.modalities))
+    choices = [features.choose(dataset, name, spec.config.preprocessing) for name in names]
+    targets = {choice.target for choice in choices if choice.target} - set(names)
+    return choices + [features.choose(dataset, name, spec.config.preprocessing) for name in sorted(targets)]
+
+
+def _modules(spec: RunSpec, dataset: Dataset) -> tuple[str, ...]:
     row = registry.row(spec.model)
     modules = [row.module, *PROTOCOL_MODULES]
     if _reads_pipeline(spec):
         modules.append("mrlm_core.preprocessing.pipeline")
     if "initial_vectors" in row.inputs:  # named in a table, so no import shows it
         modules.append(initial_features.choose(spec.config.preprocessing).module)
+    modules += [choice.row.module for choice in _encoders(spec, dataset)]  # and so are these
     return tuple(modules)
 
 

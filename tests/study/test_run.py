@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from mrlm_core.baselines.popularity import Popularity
+from mrlm_core.datasets import load_dataset
 from mrlm_core.errors import ConfigError, DatasetError
 from mrlm_core.study import RunSpec, run, run_many, run_or_load
 from mrlm_core.study.record import load_record, load_records
@@ -128,8 +129,38 @@ def test_permuted_clusters_are_another_run(workspace: Path) -> None:
     [("U-GFRL", {}, {"xdeepfm"}), ("U-GFRL", {"preprocessing.initial": "bpr"}, {"bpr"}),
      ("U-GFRL", {"preprocessing.initial": "random"}, {"initial_features"}), ("Popularity", {}, set())],
 )
-def test_a_run_is_named_by_the_code_of_its_initial_vectors(model: str, settings: dict, expected: set) -> None:
+def test_a_run_is_named_by_the_code_of_its_initial_vectors(
+    workspace: Path, model: str, settings: dict, expected: set
+) -> None:
     """A table names that code, so the imports that the code's hash follows do not show it."""
-    modules = run._modules(RunSpec("shop", model, preset="tiny", settings=settings))
+    dataset = load_dataset(workspace / "data" / "shop")
+    modules = run._modules(RunSpec("shop", model, preset="tiny", settings=settings), dataset)
     choices = {"xdeepfm", "bpr", "initial_features"}
     assert {name.rpartition(".")[2] for name in modules} & choices == expected
+
+
+@pytest.mark.parametrize(
+    ("modalities", "encoders", "expected"),
+    [(("text",), {}, {"text"}), (("knowledge",), {"knowledge": "transg"}, {"transg"}),
+     (("video",), {"video": "ecnn"}, {"ecnn", "text"})],
+)
+def test_a_run_is_named_by_the_code_and_names_of_its_encoders(
+    workspace: Path, modalities: tuple, encoders: dict, expected: set
+) -> None:
+    dataset = load_dataset(workspace / "data" / "shop")
+    spec = replace(MRLM, modalities=modalities, settings={"preprocessing.encoders": encoders})
+    modules = {name.rpartition(".")[2] for name in run._modules(spec, dataset)}
+    assert modules & {"text", "image", "video", "knowledge", "transg", "ecnn"} == expected
+    light = run.run_key(replace(spec, settings={}), dataset)
+    assert (run.run_key(spec, dataset) != light) == bool(encoders)
+
+
+def test_a_run_is_named_by_the_content_of_its_weights(workspace: Path, tmp_path: Path) -> None:
+    dataset, keys = load_dataset(workspace / "data" / "shop"), []
+    weights = tmp_path / "weights.h5"
+    spec = replace(MRLM, modalities=("image",), settings={
+        "preprocessing.encoders": {"image": "squeezenet"}, "preprocessing.weights": {"image": str(weights)}})
+    for content in (b"one", b"two"):
+        weights.write_bytes(content)
+        keys.append(run.run_key(spec, dataset))
+    assert keys[0] != keys[1]
