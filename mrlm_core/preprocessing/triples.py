@@ -31,7 +31,8 @@ class Triples:
         import pandas as pd
 
         columns = (self.entities, "head"), (self.relations, "relation"), (self.entities, "tail")
-        return np.stack([names.get_indexer(pd.Index(frame[column])) for names, column in columns], axis=1).astype(np.int64)
+        places = [names.get_indexer(pd.Index(frame[column])) for names, column in columns]
+        return np.stack(places, axis=1).astype(np.int64)
 
 
 def number_triples(frame: pd.DataFrame, where: str = "triples") -> Triples:
