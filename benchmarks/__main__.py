@@ -58,7 +58,7 @@ def page(measured: Mapping[str, Sequence[Section]], descriptions: Mapping[str, S
         "# Benchmarks", "",
         "Made by `make bench`. Compare ratios, not rates: both sides of a ratio ran in turn in one process on the same"
         " busy or idle machine. Ranges are over the repeats. Machines are told apart by processor and vector"
-        " extensions; the one measured last comes first.", "",
+        " extensions; the one that wrote this page comes first, if it was measured.", "",
     ]
     for name, sections in measured.items():
         targets = [target.row() for section in sections for target in section.targets]
