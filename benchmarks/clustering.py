@@ -18,6 +18,7 @@ from sklearn.metrics import adjusted_rand_score
 from benchmarks.section import ROOT, Section, Target
 from mrlm_core.preprocessing.agreement import agreement
 from mrlm_core.preprocessing.clustering import multiple_kernel_kmeans
+from mrlm_core.study.growth import growth
 from mrlm_core.study.record import peak_mib
 
 KERNELS = ("cosine", "rbf-0.5", "rbf-1", "rbf-2", "poly-2")
@@ -61,11 +62,6 @@ def planted(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return rows, labels
 
 
-def exponent(sizes: Sequence[float], amounts: Sequence[float]) -> float:
-    """Slope of log amount on log size."""
-    return float(np.polyfit(np.log(sizes), np.log(amounts), 1)[0])
-
-
 def main(argv: Sequence[str]) -> None:
     """Cluster once, and print what it took."""
     method, n = argv[0], int(argv[1])
@@ -87,7 +83,7 @@ def _in_process(method: str, n: int) -> dict[str, Any]:
 
 def _targets(taken: Mapping[str, list[dict[str, Any]]]) -> list[Target]:
     rows = taken["nystrom"]
-    last, slope = rows[-1], exponent([row["items"] for row in rows], [row["cpu"] for row in rows])
+    last, slope = rows[-1], growth([row["items"] for row in rows], [row["cpu"] for row in rows]).exponent
     minutes, peak = last["seconds"] / 60, last["peak"] * GB
     why = f"{last['cpu'] / 60:.1f} CPU minutes"
     return [
@@ -107,8 +103,8 @@ def _row(row: Mapping[str, Any]) -> str:
 def _growth(method: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """The exponents; of the peak only what clustering added, for Python and its libraries do not grow."""
     items = [row["items"] for row in rows]
-    computed, seconds = (exponent(items, [row[key] for row in rows]) for key in ("cpu", "seconds"))
-    memory = exponent(items, [max(row["peak"] - row["before"], 1) for row in rows])
+    computed, seconds = (growth(items, [row[key] for row in rows]).exponent for key in ("cpu", "seconds"))
+    memory = growth(items, [max(row["peak"] - row["before"], 1) for row in rows]).exponent
     return f"| {method} | {items[0]:,} to {items[-1]:,} | **{computed:.2f}** | {seconds:.2f} | {memory:.2f} |"
 
 

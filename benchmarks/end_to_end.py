@@ -16,10 +16,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.generate import generated
 from benchmarks.section import ROOT, Section, Target
+from mrlm_core.study.growth import growth
 
 SCALES = (0.01, 0.1, 1.0)
 MEMORY_LIMIT, EXPONENT_LIMIT = 12e9, 1.1  # bytes; of seconds over ratings
@@ -119,7 +118,7 @@ def _growth(one: Taken, other: Taken) -> str:
 
 def _exponent(one: Taken, other: Taken, stage: str) -> float:
     times = [_total(taken) if stage == "all" else taken["seconds"][stage] for taken in (one, other)]
-    return float(np.log(times[1] / times[0]) / np.log(other["ratings"] / one["ratings"]))
+    return growth([one["ratings"], other["ratings"]], times).exponent
 
 
 def _total(taken: Taken) -> float:

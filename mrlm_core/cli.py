@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mrlm_core.errors import ConfigError, UserError, problem
+from mrlm_core.errors import ConfigError, UserError, nearest, problem
 
 # Heavy libraries are imported where they are used: `mrlm --help` answers at once.
 
@@ -118,7 +117,7 @@ def _data_make(arguments: argparse.Namespace) -> int:
     name = arguments.name
     if name not in MAKEABLE:
         raise ConfigError(problem(f"dataset {name!r}", "one that can be made", "an unknown name",
-                                  _nearest(name, MAKEABLE)))
+                                  nearest(name, MAKEABLE)))
     make = _generate(arguments) if name.startswith("iot-shop") else _convert(arguments)
     out = arguments.out or workspace() / "data" / name
     with _free_place(out, arguments.force):
@@ -291,10 +290,6 @@ def _value(text: str) -> Any:
     except yaml.YAMLError as error:
         raise ConfigError(problem(repr(text), "a value in YAML", "none", "Quote it.")) from error
 
-
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
 
 
 if __name__ == "__main__":

@@ -26,4 +26,4 @@ def problem(where: str, expected: str, found: str, remedy: str) -> str:
 def nearest(name: object, known: Iterable[str]) -> str:
     """What to do about a name that is none of ``known``: the one that was probably meant, or the list."""
     close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(known))}."
+    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(known)) or 'none'}."

@@ -190,8 +190,9 @@ def test_start_up_measures_the_command_and_names_what_it_imports(benchmarks):
 
 def test_clustering_says_what_grows_and_judges_the_largest(benchmarks):
     from benchmarks import clustering
+    from mrlm_core.study.growth import growth
 
-    assert clustering.exponent([10, 100, 1000], [3, 300, 30000]) == pytest.approx(2)
+    assert growth([10, 100, 1000], [3, 300, 30000]).exponent == pytest.approx(2)
     small = {"method": "nystrom", "peak": 100, "before": 50, "ari": 1.0}
     rows = [{**small, "items": n, "cpu": n / 10, "seconds": n / 10} for n in (100, 1000)]
     assert all(target.met for target in clustering._targets({"nystrom": rows}))

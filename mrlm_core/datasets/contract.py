@@ -14,11 +14,11 @@ import pandas as pd
 from mrlm_core.cache import content_hash
 from mrlm_core.datasets import atomic_files
 from mrlm_core.datasets import modalities as files
-from mrlm_core.datasets.description import nearest, read_description
+from mrlm_core.datasets.description import read_description
 from mrlm_core.datasets.modalities import Problem, counted
 from mrlm_core.datasets.ratings import kept_ratings
 from mrlm_core.datasets.tables import read_attributes
-from mrlm_core.errors import DatasetError, problem
+from mrlm_core.errors import DatasetError, nearest, problem
 
 MINIMUM_USERS = 10
 MEDIA_KINDS = tuple(files.EXTENSIONS)
@@ -30,8 +30,8 @@ __all__ = ["Dataset", "Modality", "Problem", "describe", "load_dataset"]
 class Modality:
     """One entry of dataset.yml's ``modalities``.
 
-    ``extra`` holds ``notes`` and, where given, ``entities`` (Path), ``encoder`` (name) and ``weights`` (Path or what
-    the encoder calls its weights).
+    ``extra`` holds ``notes`` and, where given, ``entities`` (Path), ``encoder`` (name) and ``weights`` (a
+    file, as written there).
     """
 
     name: str

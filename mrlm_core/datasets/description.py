@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mrlm_core.errors import DatasetError, problem
+from mrlm_core.errors import DatasetError, nearest, problem
 
 KINDS = ("text", "image", "video", "audio", "knowledge", "features")
 FIELD_KINDS = ("categorical", "multi", "numeric")
@@ -77,13 +76,6 @@ def checked(given: Mapping[str, Any], file: Path, folder: Path) -> dict[str, Any
     for name, entry in description["modalities"].items():
         _check_modality(str(name), entry, file, folder)
     return description
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The remedy for an unknown name: the closest known one, else all of them."""
-    names = list(known)
-    close = difflib.get_close_matches(str(name), names, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names) or 'none'}."
 
 
 def _check_modality(name: str, entry: Any, file: Path, folder: Path) -> None:

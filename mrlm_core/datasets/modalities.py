@@ -13,9 +13,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from mrlm_core.datasets.description import nearest
 from mrlm_core.datasets.tables import check_known, check_unique, read_table
-from mrlm_core.errors import DatasetError, problem
+from mrlm_core.errors import DatasetError, nearest, problem
 
 EXTENSIONS = {
     "image": (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"),

@@ -18,11 +18,10 @@ import pyarrow.parquet as pa_parquet
 import yaml
 
 from mrlm_core.datasets.contract import load_dataset
-from mrlm_core.datasets.description import nearest
 from mrlm_core.datasets.feature_audit import BLOW_UP, audit_features
 from mrlm_core.datasets.modalities import open_media, read_feature_rows
 from mrlm_core.datasets.tables import read_table
-from mrlm_core.errors import DatasetError, problem
+from mrlm_core.errors import DatasetError, nearest, problem
 
 TITLES = {
     "movielens-latest-small": "MovieLens latest-small",

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
-from mrlm_core.datasets.description import nearest
-from mrlm_core.errors import DatasetError, problem
+from mrlm_core.errors import DatasetError, nearest, problem
 
 ATOMIC = (".inter", ".user", ".item", ".kg", ".link")
 # RecBole's column names and ours.

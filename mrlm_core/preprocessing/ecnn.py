@@ -19,7 +19,7 @@ from mrlm_core.errors import ConfigError, problem
 from mrlm_core.preprocessing.image import describe_picture
 from mrlm_core.preprocessing.networks import load_network, scaled_activations
 from mrlm_core.preprocessing.streaming import encode_stream
-from mrlm_core.preprocessing.vectors import Features, encode_files, note, spread
+from mrlm_core.preprocessing.vectors import Features, encode_files, note, spread, unit_rows
 from mrlm_core.preprocessing.video import decode
 from mrlm_core.training.fit import fit, seed_everything
 
@@ -88,7 +88,7 @@ def encode_ecnn(
         values[parts.judge] = model.embed(parts.judge)
         values[silent] += model.embed(silent)
         judged.append(_how_near(model, parts))
-    values[silent] = _unit(values[silent])
+    values[silent] = unit_rows(values[silent])
     rows = np.flatnonzero(clips.mask)
     return spread(values[rows], rows, dataset.n_items, f"ecnn from {clips.encoder} to {target.encoder}",
                   (*_failures(clips), _judgement(np.concatenate(judged), len(pairs), config.ecnn_folds)))
@@ -127,7 +127,7 @@ class TextEmbedding(keras.Model):
         centred = clips - clips[train].mean(axis=0)
         spread_ = np.sqrt((centred[train] ** 2).mean()) or 1.0
         self.clips = (centred / spread_).astype(np.float32)
-        self.texts = _unit(texts - texts[train].mean(axis=0)).astype(np.float32)
+        self.texts = unit_rows(texts - texts[train].mean(axis=0)).astype(np.float32)
         self.temperature = config.ecnn_temperature
         self.linear = keras.layers.Dense(texts.shape[1], name="linear")
         self.hidden = keras.layers.Dense(config.ecnn_hidden, activation="relu", name="hidden")
@@ -226,8 +226,3 @@ def _judgement(judged: np.ndarray, pairs: int, folds: int) -> str:
     nearer, own, learned = judged.mean(axis=0)
     return (f"{pairs} clips with text, each mapped by what {folds} folds learned without it: {nearer:.0%} of the other "
             f"texts lie nearer than the own one (chance 50%); cosine with it {own:.2f}, while learning {learned:.2f}")
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrlm_core.errors import ConfigError, problem
+from mrlm_core.preprocessing.vectors import unit_rows
 
 DEFAULT_KERNELS = ("cosine", "rbf-0.5", "rbf-1", "rbf-2", "rbf-4", "poly-2")
 BLOCK_BYTES = 32 * 2**20  # rows of a kernel matrix, or of Nyström features, worked on at once
@@ -56,9 +57,8 @@ class Kernel:
 def kernel_bank(points: np.ndarray, names: tuple[str, ...], seed: int) -> list[Kernel]:
     """The named kernels over ``points``; raises ConfigError for a name that is none."""
     centred = points - points.mean(axis=0, dtype=np.float64).astype(np.float32)
-    norms = np.linalg.norm(points, axis=1, keepdims=True)
     scaled = {  # one array a family, shared by its kernels
-        "cosine": points / np.where(norms > 0, norms, 1),
+        "cosine": unit_rows(points),
         "rbf": centred / np.float32(_median_distance(centred, seed)),
         "poly": centred / np.float32(_root_mean_square(centred)),
     }

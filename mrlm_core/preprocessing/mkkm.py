@@ -15,8 +15,8 @@ from mrlm_core.preprocessing.spectral import (
     kmeans,
     scaled_rows,
     top_eigenvectors,
-    unit_rows,
 )
+from mrlm_core.preprocessing.vectors import unit_rows
 
 # Relative eigenvalue below which a landmark direction is only rounding error; float32 features blur more of them.
 RANK_CUTOFF: dict[type, float] = {np.float64: 1e-10, np.float32: 1e-6}

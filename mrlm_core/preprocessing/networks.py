@@ -15,7 +15,7 @@ from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.preprocessing.image import decode
 from mrlm_core.preprocessing.streaming import encode_stream
-from mrlm_core.preprocessing.vectors import Features, note, spread, standardise
+from mrlm_core.preprocessing.vectors import Features, note, spread, standardise, unit_rows
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset
@@ -85,9 +85,7 @@ def scaled_activations(rows: np.ndarray) -> np.ndarray:
     every distance (Perronnin et al. 2010, power normalisation), and the length would only tell how busy a picture is.
     Standard columns let the channels that tell *these* pictures apart count as much as those all of them excite.
     """
-    roots = np.sign(rows) * np.sqrt(np.abs(rows))
-    lengths = np.linalg.norm(roots, axis=1, keepdims=True)
-    return standardise(roots / np.where(lengths > 0, lengths, 1)) if len(rows) else rows
+    return standardise(unit_rows(np.sign(rows) * np.sqrt(np.abs(rows)))) if len(rows) else rows
 
 
 def load_network(name: str, weights: Path | None, modality: str) -> Network:

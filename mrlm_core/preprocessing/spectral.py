@@ -49,12 +49,6 @@ def scaled_rows(relaxed: np.ndarray, eigenvalues: np.ndarray, rounding: str) -> 
     return relaxed * np.sqrt(np.maximum(eigenvalues, 0)) if rounding == "weighted" else relaxed
 
 
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """``rows`` ``[n, k]``, each of length 1 (a zero row stays zero)."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, 1)
-
-
 def kmeans(rows: np.ndarray, n_clusters: int, n_init: int, seed: int) -> tuple[np.ndarray, float]:
     """k-means labels int32 ``[n]`` of ``rows`` ``[n, d]`` and the summed squared distance from the centres.
 

@@ -12,6 +12,7 @@ from mrlm_core.config import PreprocessingConfig
 from mrlm_core.preprocessing.knowledge import TranslationEmbedding, train_transe
 from mrlm_core.preprocessing.triples import Corruption, Triples, read_triples, spread_entities
 from mrlm_core.preprocessing.vectors import Features
+from mrlm_core.training.fit import seed_everything
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset
@@ -102,7 +103,7 @@ def train_transg(
     corrupt = Corruption(triples, n_entities, n_relations, bernoulli=True)
     steps = -(-len(triples) // BATCH_SIZE)
     shape = steps, -(-len(triples) // steps)
-    tf.config.experimental.enable_op_determinism()
+    seed_everything(seed)
     for epoch in trange(config.transg_epochs, desc="transg", unit="epoch", disable=None):
         true = triples[np.resize(rng.permutation(len(triples)), shape[0] * shape[1])]
         false = corrupt(np.repeat(true, config.transg_negatives, axis=0), rng)

@@ -71,6 +71,12 @@ def standardise(columns: np.ndarray) -> np.ndarray:
     return np.where(constant, 0, centred / np.where(constant, 1, deviation)).astype(np.float32)
 
 
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """``rows`` ``[n, d]``, each of length 1 (a zero row stays zero)."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms > 0, norms, 1)
+
+
 def note(names: list[str], what: str, shown: int = 5) -> tuple[str, ...]:
     """One note that counts ``names`` and gives the first of them; none when there are none."""
     if not names:

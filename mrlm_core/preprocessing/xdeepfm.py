@@ -5,6 +5,7 @@ Shapes: B batch, U users, V items, F (or m) fields, D field_dim, H_k maps of the
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from mrlm_core.training.triplets import TripletSampler
 Tensor = Any
 
 
-class XDeepFM(keras.Model):
+class XDeepFM(keras.Model, ABC):
     """What both read-outs share: the embedded fields of users and items, and the log loss of pairs.
 
     A read-out turns the fields of one side into that side's vector (``side_vectors``) and scores pairs (``call``).
@@ -42,13 +43,13 @@ class XDeepFM(keras.Model):
             initializer=keras.initializers.RandomNormal(stddev=0.1), name="fields",
         )
 
+    @abstractmethod
     def side_vectors(self, side: int, fields: Tensor) -> Tensor:
         """Initial vectors ``[B, d_0]`` from the fields ``[B, F, D]`` of users (side 0) or items (side 1)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def validation(self, interactions: Interactions) -> float:
         """How well the model does on the validation part; training keeps the best epoch by it."""
-        raise NotImplementedError
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ import mrlm_core
 from mrlm_core import config
 from mrlm_core.cache import code_hash, content_hash, write_text
 from mrlm_core.config import source_folder, workspace
-from mrlm_core.errors import ConfigError, problem
+from mrlm_core.errors import ConfigError, nearest, problem
 
 # What runs and renders chapters cannot change what is in them, so it is left out of their keys.
 _OUTSIDE_CHAPTERS = {"mrlm_core.cli", "mrlm_core.study.notebooks", "mrlm_core.study.book"}
@@ -163,11 +162,8 @@ def _declared(source: Path) -> set[str]:
 def _check_names(given: Iterable[str], known: set[str]) -> None:
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            remedy = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(known)) or 'none'}."
-            raise ConfigError(
-                problem(f"parameter {name!r}", "a name in a notebook's `parameters` cell", "an unknown name", remedy)
-            )
+            raise ConfigError(problem(f"parameter {name!r}", "a name in a notebook's `parameters` cell",
+                                      "an unknown name", nearest(name, known)))
 
 
 def _execute(chapter: Chapter, dataset: str, label: str, say: Say) -> None:
