@@ -59,7 +59,7 @@ def _plain(value: Any) -> Any:
 
 
 # Their values reach a key as the resolved settings, their wording not at all.
-_NOT_HASHED = {"mrlm_core.config", "mrlm_core.errors", "mrlm_core.cache"}
+_NOT_HASHED = {"mrlm_core.config", "mrlm_core.preprocessing_config", "mrlm_core.errors", "mrlm_core.cache"}
 
 
 @cache

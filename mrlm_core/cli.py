@@ -90,6 +90,9 @@ def _add_release(release: argparse.ArgumentParser) -> None:
     release.add_argument("--preset", default="laptop", help="sizes (laptop), as for study")
     release.add_argument("--seeds", type=int, default=3, metavar="N", help="number of splits and seeds (3)")
     release.add_argument("--trials", type=int, default=1, metavar="N", help="settings tried a model, on validation (1)")
+    release.add_argument("--encoders", action="store_true", help="compare the encoders of its modalities, not models")
+    release.add_argument("--weights", action="append", default=[], metavar="NETWORK=FILE",
+                         help="with --encoders: weights of squeezenet or resnet50; may be given again")
     release.set_defaults(run=_release)
 
 
@@ -220,6 +223,11 @@ def _study(arguments: argparse.Namespace) -> int:
 
 
 def _release(arguments: argparse.Namespace) -> int:
+    if arguments.encoders:
+        return _release_encoders(arguments)
+    if arguments.weights:
+        raise ConfigError(problem("--weights", "with --encoders", "without", "Leave it out; for models, weights are a "
+                                  "setting or stand in dataset.yml."))
     from mrlm_core.datasets import load_dataset
     from mrlm_core.study.comparison import comparison, release
     from mrlm_core.study.run import run_many
@@ -233,6 +241,19 @@ def _release(arguments: argparse.Namespace) -> int:
     for record in (record for record in records if record.failed):
         print(f"mrlm: {record.label} failed: {record.data['error']}", file=sys.stderr)
     return int(any(record.failed for record in records))
+
+
+def _release_encoders(arguments: argparse.Namespace) -> int:
+    from mrlm_core.config import preset
+    from mrlm_core.datasets import load_dataset
+    from mrlm_core.study.encoders import release
+    from mrlm_core.study.spec import dataset_folder
+
+    dataset = load_dataset(dataset_folder(arguments.dataset))
+    weights = dict(map(_pair, arguments.weights))
+    file = release(dataset, preset(arguments.preset).preprocessing, weights, arguments.seeds)
+    print(f"{dataset.name}: encoders compared in {file}")
+    return 0
 
 
 def _book(arguments: argparse.Namespace) -> int:

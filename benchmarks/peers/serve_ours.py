@@ -19,7 +19,8 @@ from mrlm_core.evaluation.ranking import top_n
 def train_bpr(folder: str, dim: int, batch_size: int, epochs: int) -> Prepared:
     """``epochs`` epochs of BPR-MF from a random start."""
     parts = interactions(Path(folder))
-    model = BPRMF(dim=dim, learning_rate=0.003, l2=0.01, batch_size=batch_size, max_epochs=epochs, patience=epochs)
+    model = BPRMF(dim=dim, learning_rate=0.003, l2=0.01, batch_size=batch_size, max_epochs=epochs,
+                  patience=epochs, negatives=1)
     facts = {"amount": epochs * parts.train.nnz, "parameters": dim * sum(parts.train.shape)}
     return partial(model.fit, parts, seed=0), facts
 

@@ -39,6 +39,11 @@ class Modality:
     path: Path
     extra: Mapping[str, Any]
 
+    @property
+    def role(self) -> str:
+        """What it describes an item by: its kind, or its name where ready-made features are all there is."""
+        return self.name if self.kind == "features" else self.kind
+
 
 @dataclass(frozen=True)
 class Dataset:

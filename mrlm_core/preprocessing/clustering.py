@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mrlm_core.config import CLUSTERINGS
 from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.preprocessing import mkkm, okkc
 from mrlm_core.preprocessing.kernels import DEFAULT_KERNELS, kernel_bank
 from mrlm_core.preprocessing.spectral import FULL_CARE_ROWS, Found, Options, kmeans
 from mrlm_core.preprocessing.vectors import Features
+from mrlm_core.preprocessing_config import CLUSTERINGS
 
 _SOLVERS = {"exact": mkkm.exact, "nystrom": mkkm.nystrom, "okkc": okkc.okkc}
 _IN_MEMORY = ("exact", "okkc")  # they hold the kernel matrices

@@ -14,13 +14,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.preprocessing.image import describe_picture
 from mrlm_core.preprocessing.networks import load_network, scaled_activations
 from mrlm_core.preprocessing.streaming import encode_stream
 from mrlm_core.preprocessing.vectors import Features, encode_files, note, spread, unit_rows
 from mrlm_core.preprocessing.video import decode
+from mrlm_core.preprocessing_config import PreprocessingConfig
 from mrlm_core.training.fit import fit, seed_everything
 
 if TYPE_CHECKING:

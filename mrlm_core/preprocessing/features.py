@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrlm_core.cache import file_hash
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.preprocessing.vectors import Features, standardise
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset
@@ -59,7 +59,7 @@ _TRANSE = _row("knowledge", "encode_knowledge", ("knowledge_dim", "knowledge_epo
 _TRANSFORMER = tuple(f"transformer_{name}" for name in ("dim", "layers", "heads", "vocabulary", "window", "batch",
                                                         "tokens"))
 _TRANSG = _row("transg", "encode_transg", (
-    "knowledge_dim", "knowledge_epochs", "transg_components", "transg_crp_factor", "transg_variance",
+    "knowledge_dim", "knowledge_epochs", "transg_components", "transg_start", "transg_crp_factor", "transg_scale",
     "transg_negatives", "transg_margin", "transg_epochs", "transg_learning_rate",
     "transg_settling_epochs",
 ))

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, nearest, problem
-from mrlm_core.evaluation.metrics import recall_at
-from mrlm_core.evaluation.ranking import top_n
+from mrlm_core.evaluation.selection import Part, mean_recall
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset
@@ -88,16 +87,14 @@ def made(
             "notes": np.array(notes)}
 
 
-def cosine_recall(users: np.ndarray, items: np.ndarray, interactions: Interactions, part: str = "validation") -> float:
+def cosine_recall(
+    users: np.ndarray, items: np.ndarray, interactions: Interactions, part: Part = "validation"
+) -> float:
     """Mean Recall@20 of ranking by the cosine of the vectors alone; the yardstick that MRLM starts from."""
     lengths = np.linalg.norm(items, axis=1, keepdims=True)
     return dot_recall(users, items / np.maximum(lengths, 1e-12), interactions, part)
 
 
-def dot_recall(users: np.ndarray, items: np.ndarray, interactions: Interactions, part: str = "validation") -> float:
+def dot_recall(users: np.ndarray, items: np.ndarray, interactions: Interactions, part: Part = "validation") -> float:
     """As ``cosine_recall``, by the inner product."""
-    seen = interactions.train_rated
-    if part == "test":
-        seen = seen + interactions.validation_rated
-    ranked, _ = top_n(users, items, 20, exclude=seen)
-    return float(np.nanmean(recall_at(ranked, getattr(interactions, part), 20)))
+    return mean_recall(users, items, interactions, 20, part)

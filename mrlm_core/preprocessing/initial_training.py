@@ -7,9 +7,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.preprocessing.initial_features import made
+from mrlm_core.preprocessing_config import PreprocessingConfig
 from mrlm_core.training.fit import STEPS_PER_CALL, fit
 from mrlm_core.training.triplets import TripletSampler
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.preprocessing.triples import Corruption, read_triples, spread_entities
 from mrlm_core.preprocessing.vectors import Features
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset

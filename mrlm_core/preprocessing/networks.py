@@ -11,11 +11,11 @@ import keras
 import numpy as np
 
 from mrlm_core.cache import content_hash, file_hash
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.preprocessing.image import decode
 from mrlm_core.preprocessing.streaming import encode_stream
 from mrlm_core.preprocessing.vectors import Features, note, spread, standardise, unit_rows
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrlm_core.cache import artefact, artefact_path
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.datasets.contract import Dataset
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.preprocessing import features, initial_features
 from mrlm_core.preprocessing.vectors import Features
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 CONTENT_SEED = 0  # features and clusters depend on the content alone, so every split and seed shares them
 CLUSTER_ASSIGNMENTS = ("own", "permuted", "random")

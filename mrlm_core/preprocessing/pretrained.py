@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mrlm_core.cache import content_hash, file_hash
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.preprocessing.text import with_words
 from mrlm_core.preprocessing.vectors import Features, note, spread
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset

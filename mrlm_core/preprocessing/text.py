@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.preprocessing.vectors import Features, note, spread
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 if TYPE_CHECKING:
     from mrlm_core.datasets import Dataset

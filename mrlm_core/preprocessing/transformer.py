@@ -12,12 +12,12 @@ import numpy as np
 from keras import ops
 
 from mrlm_core.cache import content_hash
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.preprocessing import tokens as tokenised
 from mrlm_core.preprocessing.text import SILENT, with_words
 from mrlm_core.preprocessing.tokens import PAD, Tokens
 from mrlm_core.preprocessing.vectors import Features, note, spread
+from mrlm_core.preprocessing_config import PreprocessingConfig
 from mrlm_core.training.fit import TrainingError, seed_everything
 
 if TYPE_CHECKING:

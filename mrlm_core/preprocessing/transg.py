@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.preprocessing.knowledge import TranslationEmbedding, train_transe
 from mrlm_core.preprocessing.triples import Corruption, Triples, read_triples, spread_entities
 from mrlm_core.preprocessing.vectors import Features
+from mrlm_core.preprocessing_config import PreprocessingConfig
 from mrlm_core.training.fit import seed_everything
 
 if TYPE_CHECKING:
@@ -19,23 +19,22 @@ if TYPE_CHECKING:
 
 Tensor = Any
 BATCH_SIZE = 2048
-VARIANCE_RATE = 5.0  # times the learning rate: a variance has a few hundred steps to find its size
-LOWEST_VARIANCE, HIGHEST_VARIANCE = 0.01, 2.0
 BETA_1, BETA_2 = 0.9, 0.999  # Adam's
-SMALLEST_SHARE = 0.05  # of a relation's triples; a component with fewer closes, as an empty table does
+SMALLEST_SQUARE = 1e-6  # of a distance; below, its gradient is none
+FEWEST = 2.0  # triples of a component; with fewer it closes, as an empty table does
 
 
 @dataclass(frozen=True)
 class TranslationMixture:
-    """Entities ``[E, d]`` in the unit ball, their variances ``[E]``, and up to M translations a relation.
+    """Entities ``[E, d]`` in the unit ball and up to M translations a relation, of one ``scale`` (a distance).
 
     ``means`` ``[R, M, d]``; ``weights`` ``[R, M]`` sum to 1 over a relation's components, 0 where there is none.
     """
 
     entities: np.ndarray
-    variances: np.ndarray
     means: np.ndarray
     weights: np.ndarray
+    scale: float
 
     @property
     def n_components(self) -> np.ndarray:
@@ -50,8 +49,8 @@ class TranslationMixture:
             rows, is_open = relations == relation, self.weights[relation] > 0
             target = (self.entities[heads[rows], None] + self.means[relation, is_open]).reshape(-1, self.means.shape[2])
             squares = (target**2).sum(axis=1)[:, None] + lengths - 2 * target @ self.entities.T
-            variance = self.variances[heads[rows], None] + self.variances
-            exponent = -squares.reshape(len(variance), -1, len(lengths)) / variance[:, None]
+            distances = np.sqrt(np.maximum(squares, 0)).reshape(rows.sum(), -1, len(lengths))
+            exponent = -distances / self.scale
             exponent += np.log(self.weights[relation, is_open])[:, None]
             highest = exponent.max(axis=1)
             scores[rows] = highest + np.log(np.exp(exponent - highest[:, None]).sum(axis=1))
@@ -62,8 +61,7 @@ class TranslationMixture:
         heads, kinds, tails = triples.T
         logs = component_log_likelihoods(
             tf.constant(self.entities[heads] - self.entities[tails])[:, None],
-            tf.constant(self.variances[heads] + self.variances[tails])[:, None],
-            tf.constant(self.means[kinds]), tf.constant(self.weights[kinds]),
+            tf.constant(self.means[kinds]), tf.constant(self.weights[kinds]), self.scale,
         )
         return logs.numpy()[:, 0].argmax(axis=1)
 
@@ -90,8 +88,8 @@ def train_transg(
 ) -> TranslationMixture:
     """Fit the mixture to ``triples`` int ``[T, 3]`` by margin ranking of log-likelihoods (Xiao et al. 2016).
 
-    It starts as a TransE of ``knowledge_epochs``, one translation a relation (as Lin et al. 2015 start TransR). Then
-    ``transg_epochs`` pair every triple with corrupted ones and push log P(true) - log P(false) up to the margin; but
+    It starts as a TransE of ``knowledge_epochs`` (as Lin et al. 2015 start TransR), each relation's translation beside
+    those of ``transg_start`` - 1 of its triples, at equal weights. Then ``transg_epochs`` pair every triple with corrupted ones and push log P(true) - log P(false) up to the margin; but
     for the last ``transg_settling_epochs`` a triple may open a component of its relation, by the Chinese restaurant
     process. The weights are the components' shares of the relation's triples in the epoch before.
     """
@@ -99,7 +97,7 @@ def train_transg(
 
     rng = np.random.default_rng(seed)
     start = train_transe(triples, n_entities, n_relations, config.knowledge_dim, config.knowledge_epochs, seed)
-    training = _Training(start, np.bincount(triples[:, 1], minlength=n_relations), config)
+    training = _Training(start, triples, config, rng)
     corrupt = Corruption(triples, n_entities, n_relations, bernoulli=True)
     steps = -(-len(triples) // BATCH_SIZE)
     shape = steps, -(-len(triples) // steps)
@@ -118,45 +116,52 @@ def train_transg(
     return training.result()
 
 
-def component_log_likelihoods(difference: Tensor, variance: Tensor, means: Tensor, weights: Tensor) -> Tensor:
-    """log(pi_m exp(-||h + u_m - t||^2 / (sigma_h^2 + sigma_t^2))), ``[B, K, M]``; -inf where the weight is 0.
+def component_log_likelihoods(difference: Tensor, means: Tensor, weights: Tensor, scale: float) -> Tensor:
+    """log(pi_m exp(-||h + u_m - t|| / scale)), ``[B, K, M]``; -inf where the weight is 0.
 
     Of B relations with ``means`` ``[B, M, d]`` and ``weights`` ``[B, M]``, and K pairs each: ``difference`` h - t
-    ``[B, K, d]``, ``variance`` ``[B, K]``.
+    ``[B, K, d]``. The distance itself, as in the authors' program, and not its square over the entities' variances,
+    as in their paper: that form, tried here, did worse than the TransE it started from.
     """
     squares = (
         tf.reduce_sum(difference**2, axis=2)[:, :, None] + tf.reduce_sum(means**2, axis=2)[:, None]
         + 2 * tf.matmul(difference, means, transpose_b=True)
     )
-    return tf.math.log(weights)[:, None] - squares / variance[:, :, None]
+    return tf.math.log(weights)[:, None] - tf.sqrt(tf.maximum(squares, SMALLEST_SQUARE)) / scale
 
 
 class _Training(tf.Module):
     """The tables under training, and one epoch over them as one compiled call."""
 
-    def __init__(self, start: TranslationEmbedding, occurrences: np.ndarray, config: PreprocessingConfig) -> None:
+    def __init__(
+        self, start: TranslationEmbedding, triples: np.ndarray, config: PreprocessingConfig, rng: np.random.Generator
+    ) -> None:
         super().__init__()
         slots, (n_relations, dim) = config.transg_components, start.relations.shape
         self._config, self._slots = config, slots
+        occurrences = np.bincount(triples[:, 1], minlength=n_relations)
         self._occurrences = tf.constant(occurrences.astype(np.float32))
-        means = np.zeros((n_relations * slots, dim), np.float32)  # of relation r from row r * slots on
-        means[::slots] = start.relations
+        first = min(config.transg_start, slots)
+        # Of relation r from row r * slots on: its one translation, then those of some of its triples.
+        means = np.zeros((n_relations, slots, dim), np.float32)
+        means[:, 0] = start.relations
+        for relation in range(n_relations):
+            heads, _, tails = rng.choice(triples[triples[:, 1] == relation], first - 1).T
+            means[relation, 1:first] = start.entities[tails] - start.entities[heads]
         counts = np.zeros((n_relations, slots), np.float32)
-        counts[:, 0] = occurrences
+        counts[:, :first] = occurrences[:, None] / first
         self._entities = tf.Variable(start.entities)
-        self._log_variances = tf.Variable(np.full(len(start.entities), np.log(config.transg_variance), np.float32))
-        self._means, self._counts = tf.Variable(means), tf.Variable(counts)
-        self._tables = self._entities, self._log_variances, self._means
+        self._means, self._counts = tf.Variable(means.reshape(-1, dim)), tf.Variable(counts)
+        self._tables = self._entities, self._means
         self._moments = [[tf.Variable(tf.zeros_like(table)) for _ in range(2)] for table in self._tables]
         self._steps = tf.Variable(0.0)
 
     def result(self) -> TranslationMixture:
         counts = self._counts.numpy()
-        weights = np.where(counts >= SMALLEST_SHARE * counts.sum(axis=1, keepdims=True), counts, 0)
+        weights = counts
         return TranslationMixture(
-            self._entities.numpy(), np.exp(self._log_variances.numpy()),
-            self._means.numpy().reshape(*counts.shape, -1),
-            (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32),
+            self._entities.numpy(), self._means.numpy().reshape(*counts.shape, -1),
+            (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32), self._config.transg_scale,
         )
 
     @tf.function
@@ -173,7 +178,7 @@ class _Training(tf.Module):
             if may_open:
                 self._open(kinds[step], ends[step, 0, :, 0], ends[step, 1, :, 0], log_true, draws[step])
         # Empty tables close; those opened in this epoch have had no full one yet.
-        kept = (occupied >= SMALLEST_SHARE * tf.reduce_sum(occupied, axis=1, keepdims=True)) | ~before
+        kept = (occupied >= FEWEST) | (occupied >= tf.reduce_max(occupied, axis=1, keepdims=True)) | ~before
         self._counts.assign(tf.where((self._counts > 0) & kept, tf.maximum(occupied, 1.0), 0.0))
 
     def _step(self, kinds: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
@@ -183,24 +188,22 @@ class _Training(tf.Module):
         # Slots fill from the first on, so the later ones need not be computed.
         width = tf.reduce_max(tf.where(self._counts > 0, tf.range(1, self._slots + 1), 0))
         slots = tf.reshape(relations[:, None] * self._slots + tf.range(width), [-1])
-        variables = [tf.gather(table, rows) for table, rows in
-                     zip(self._tables, (entities, entities, slots), strict=True)]
+        variables = [tf.gather(table, rows) for table, rows in zip(self._tables, (entities, slots), strict=True)]
         counts = tf.gather(self._counts[:, :width], kinds)
         weights = counts / tf.reduce_sum(counts, axis=1, keepdims=True)
         with tf.GradientTape() as tape:
             tape.watch(variables)
             # Split, not sliced: a slice's gradient is as large as the whole.
             heads, tails = tf.split(tf.gather(variables[0], tf.reshape(of_end, tf.shape(ends))), 2)
-            variance = tf.reduce_sum(tf.gather(tf.exp(variables[1]), tf.reshape(of_end, tf.shape(ends))), axis=0)
-            means = tf.gather(tf.reshape(variables[2], (-1, width, self._means.shape[1])), of_kind)
-            logs = component_log_likelihoods((heads - tails)[0], variance, means, weights)
+            means = tf.gather(tf.reshape(variables[1], (-1, width, self._means.shape[1])), of_kind)
+            logs = component_log_likelihoods((heads - tails)[0], means, weights, self._config.transg_scale)
             n_false = self._config.transg_negatives
             log_true, log_false = tf.split(tf.reduce_logsumexp(logs, axis=2), (1, n_false), axis=1)
             log_false = tf.reduce_logsumexp(log_false, axis=1) - np.log(n_false)
             loss = tf.reduce_sum(tf.nn.relu(self._config.transg_margin - log_true[:, 0] + log_false))
         self._steps.assign_add(1.0)
         gradients = tape.gradient(loss, variables)
-        for place, rows in enumerate((entities, entities, slots)):
+        for place, rows in enumerate((entities, slots)):
             self._descend(place, rows, tf.convert_to_tensor(gradients[place]))
         moved = tf.gather(self._entities, entities)
         self._entities.scatter_update(tf.IndexedSlices(tf.clip_by_norm(moved, 1.0, axes=[1]), entities))
@@ -215,22 +218,17 @@ class _Training(tf.Module):
         first.scatter_update(tf.IndexedSlices(mean, rows))
         second.scatter_update(tf.IndexedSlices(square, rows))
         rate = self._config.transg_learning_rate * tf.sqrt(1 - BETA_2**self._steps) / (1 - BETA_1**self._steps)
-        rate *= VARIANCE_RATE if table is self._log_variances else 1.0
         changed = tf.gather(table, rows) - rate * mean / (tf.sqrt(square) + 1e-7)
-        if table is self._log_variances:
-            changed = tf.clip_by_value(changed, np.log(LOWEST_VARIANCE), np.log(HIGHEST_VARIANCE))
         table.scatter_update(tf.IndexedSlices(changed, rows))
 
     def _open(self, kinds: Tensor, heads: Tensor, tails: Tensor, log_true: Tensor, draws: Tensor) -> None:
         """Open at most one component a relation, at t - h of the first triple that draws one.
 
-        A triple draws one with probability c L / (c L + P), P its likelihood, L that under the prior of a
-        translation, exp(-||h - t||^2 / (sigma_h^2 + sigma_t^2 + 2)), c = CRP factor / triples of the relation.
+        A triple draws one with probability c L / (c L + P), P its likelihood, L that of no translation at all,
+        exp(-||h - t|| / scale), c = CRP factor / triples of the relation.
         """
         translation = tf.gather(self._entities, tails) - tf.gather(self._entities, heads)
-        logs = self._log_variances
-        variance = tf.exp(tf.gather(logs, heads)) + tf.exp(tf.gather(logs, tails)) + 2.0
-        log_prior = -tf.reduce_sum(translation**2, axis=1) / variance
+        log_prior = -tf.norm(translation, axis=1) / self._config.transg_scale
         log_prior += tf.math.log(self._config.transg_crp_factor / tf.gather(self._occurrences, kinds))
         is_free = self._counts <= 0
         drawn = (draws < tf.sigmoid(log_prior - log_true)) & tf.gather(tf.reduce_any(is_free, axis=1), kinds)
@@ -241,6 +239,6 @@ class _Training(tf.Module):
         slot = tf.argmax(tf.gather(is_free, opened), axis=1, output_type=tf.int32)
         row, mean = opened * self._slots + slot, tf.gather(translation, first)
         self._means.scatter_update(tf.IndexedSlices(mean, row))
-        for moment in self._moments[2]:
+        for moment in self._moments[1]:
             moment.scatter_update(tf.IndexedSlices(tf.zeros_like(mean), row))
         self._counts.scatter_nd_update(tf.stack([opened, slot], axis=1), tf.ones_like(slot, tf.float32))

@@ -13,13 +13,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.datasets.contract import Dataset
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.model.losses import cosine_similarity, verification_loss
 from mrlm_core.preprocessing.fields import FieldTable, field_table
 from mrlm_core.preprocessing.initial_features import BY_COSINE, cosine_recall
 from mrlm_core.preprocessing.initial_training import train
+from mrlm_core.preprocessing_config import PreprocessingConfig
 from mrlm_core.training.fit import seed_everything
 from mrlm_core.training.triplets import TripletSampler
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import mrlm_core
-from mrlm_core import config
+from mrlm_core import config, preprocessing_config
 from mrlm_core.cache import code_hash, content_hash, write_text
 from mrlm_core.config import source_folder, workspace
 from mrlm_core.errors import ConfigError, nearest, problem
@@ -84,7 +84,7 @@ def plan(dataset: str, data_hash: str, parameters: Mapping[str, Any], only: Sequ
     _check_names(given, set().union(*accepted.values()))
     code = study_code_hash()
     paper = content_hash(*(path.read_bytes() for path in sorted(source_folder("data/paper", "*.json").iterdir())))
-    released = [path.read_bytes() for path in sorted((workspace() / "book" / "results").glob("*/records.json"))]
+    released = [path.read_bytes() for path in sorted((workspace() / "book" / "results").glob("*/*.json"))]
     chapters = []
     for source in sources:
         own = {name: value for name, value in given.items() if name in accepted[source]}
@@ -117,8 +117,9 @@ def study_code_hash() -> str:
     root = Path(mrlm_core.__file__).resolve().parent
     parts = [("mrlm_core", *path.relative_to(root).with_suffix("").parts) for path in root.rglob("*.py")]
     names = {".".join(p[:-1] if p[-1] == "__init__" else p) for p in parts}
-    settings = Path(config.__file__).read_bytes()  # artefacts hash the values they use; a chapter may use any
-    return content_hash(code_hash(*sorted(names - _OUTSIDE_CHAPTERS - {"mrlm_core"})), settings)
+    # Artefacts hash the values that they use; a chapter may use any.
+    settings = [Path(str(module.__file__)).read_bytes() for module in (config, preprocessing_config)]
+    return content_hash(code_hash(*sorted(names - _OUTSIDE_CHAPTERS - {"mrlm_core"})), *settings)
 
 
 def recorded(executed: Path) -> Mapping[str, Any]:

@@ -19,7 +19,8 @@ from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.datasets.splits import Interactions, Split, interactions, random_split
 from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.evaluation.metrics import evaluate
-from mrlm_core.preprocessing import features, initial_features, pipeline
+from mrlm_core.preprocessing import features, initial_features
+from mrlm_core.study.inputs import encoded, inputs_of, missing
 from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
 from mrlm_core.study.spec import RunSpec, dataset_folder
 
@@ -34,6 +35,7 @@ def run_or_load(spec: RunSpec) -> RunRecord:
     """
     place = dataset_folder(spec.dataset)
     dataset = _dataset(str(place), place.stat().st_mtime_ns)
+    lacking = missing(registry.row(spec.model), dataset)
     key = run_key(spec, dataset)
     folder = workspace() / "runs" / dataset.name / key
     found = load_record(folder)
@@ -44,6 +46,9 @@ def run_or_load(spec: RunSpec) -> RunRecord:
         "code_hash": code_hash(*_modules(spec, dataset)), **environment(),
         "selected_on": f"validation recall@{spec.config.protocol.selection_cutoff}",
     }
+    if lacking:  # not kept: the dataset may be made anew with what is missing
+        lack = {"status": "not run", "error": f"needs {', '.join(lacking)}", "validation": {}, "test": {}, "stages": {}}
+        return RunRecord(folder, {**data, **lack}, None)
     stages = Stages()
     try:
         result, per_user = _run(spec, dataset, stages, folder / "checkpoint")
@@ -86,24 +91,6 @@ def split_of(spec: RunSpec, dataset: Dataset) -> tuple[Split, Interactions]:
     return split, interactions(ratings, dataset.n_users, dataset.n_items, threshold, split, spec.split_seed)
 
 
-def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the model's ``fit`` takes besides the interactions, and where each came from (for the record)."""
-    config, wanted = spec.config, registry.row(spec.model).inputs
-    inputs: dict[str, Any] = {}
-    sources: dict[str, Any] = {}
-    if "initial_vectors" in wanted:
-        split_key = content_hash(split.train.indices, split.train.indptr, split.validation.indices)
-        inputs["initial_vectors"], sources["initial_vectors"] = pipeline.initial_vectors(
-            dataset, split, split_key, config.model.embedding_dim, config.preprocessing, spec.seed
-        )
-    if "clusters" in wanted:
-        own = {}
-        for name in pipeline.chosen_modalities(dataset, spec.modalities):
-            own[name], sources[name] = pipeline.modality_clusters(dataset, name, config.preprocessing)
-        inputs["clusters"] = pipeline.assign(own, spec.clusters, spec.seed)
-    return inputs, {name: vars(source) for name, source in sources.items()}
-
-
 def fitted(spec: RunSpec, dataset: Dataset, stages: Stages, checkpoint: Path | None) -> tuple[Any, Interactions, dict]:
     """The trained model of ``spec``, its interactions, and the sources of its inputs."""
     row = registry.row(spec.model)
@@ -144,9 +131,7 @@ def _means(table: pd.DataFrame) -> dict[str, float]:
 
 def _encoders(spec: RunSpec, dataset: Dataset) -> list[features.Choice]:
     """The encoders whose vectors reach this run, those that another one learns from among them."""
-    if "clusters" not in registry.row(spec.model).inputs:
-        return []
-    names = list(pipeline.chosen_modalities(dataset, spec.modalities))
+    names = encoded(registry.row(spec.model), dataset, spec.modalities)
     choices = [features.choose(dataset, name, spec.config.preprocessing) for name in names]
     targets = {choice.target for choice in choices if choice.target} - set(names)
     return choices + [features.choose(dataset, name, spec.config.preprocessing) for name in sorted(targets)]
@@ -155,8 +140,8 @@ def _encoders(spec: RunSpec, dataset: Dataset) -> list[features.Choice]:
 def _modules(spec: RunSpec, dataset: Dataset) -> tuple[str, ...]:
     row = registry.row(spec.model)
     modules = [row.module, *PROTOCOL_MODULES]
-    if _reads_pipeline(spec):
-        modules.append("mrlm_core.preprocessing.pipeline")
+    if set(row.inputs) - {"interactions", "checkpoint"}:
+        modules.append("mrlm_core.study.inputs")
     if "initial_vectors" in row.inputs:  # named in a table, so no import shows it
         modules.append(initial_features.choose(spec.config.preprocessing).module)
     modules += [choice.row.module for choice in _encoders(spec, dataset)]  # and so are these
@@ -164,7 +149,8 @@ def _modules(spec: RunSpec, dataset: Dataset) -> tuple[str, ...]:
 
 
 def _reads_pipeline(spec: RunSpec) -> bool:
-    return bool(set(registry.row(spec.model).inputs) - {"interactions", "checkpoint"})
+    """Whether its inputs depend on settings of the config, not on the data alone."""
+    return bool(set(registry.row(spec.model).inputs) & {"initial_vectors", "clusters", "features", "content"})
 
 
 def _plain(value: Any) -> Any:

@@ -11,8 +11,7 @@ import numpy as np
 
 from mrlm_core.config import PreferenceConfig, TrainingConfig, preset
 from mrlm_core.datasets.splits import Interactions
-from mrlm_core.evaluation.metrics import recall_at
-from mrlm_core.evaluation.ranking import top_n
+from mrlm_core.evaluation.selection import mean_recall, users_of
 from mrlm_core.model.mrlm import MRLM, Representations
 from mrlm_core.model.preference import Preference, fold
 from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, seed_everything
@@ -62,6 +61,7 @@ class MRLMRecommender:
         self.report = {
             "preference": vars(self.preference),
             "latest_by": interactions.latest_by,
+            "selection_users": len(users_of(interactions, most=self.config.protocol.selection_users)),
             "positives_without_negative": sampler.left_out,
             "precision": self.config.model.precision,
             "optimizer": "row-adam" if optimizer.rows else "adam",
@@ -84,10 +84,12 @@ class MRLMRecommender:
 
     def _choose(self, vectors: Representations, interactions: Interactions) -> tuple[Preference, float]:
         """The preference of the grid with the best validation Recall, and that Recall."""
-        cutoff = self.config.protocol.selection_cutoff
+        protocol = self.config.protocol
+        users = users_of(interactions, most=protocol.selection_users)
         latest = interactions.latest(max(self.config.preference.latest_counts))
         scored = [
-            (validation_recall(*fold(vectors, latest, candidate), interactions, cutoff), candidate)
+            (mean_recall(*fold(vectors, latest, candidate), interactions, protocol.selection_cutoff, users=users),
+             candidate)
             for candidate in preference_grid(self.config.preference, bool(self.network.modalities))
         ]
         recall, chosen = max(scored, key=lambda pair: pair[0])  # the first of equals: a fixed order
@@ -109,11 +111,3 @@ def preference_grid(config: PreferenceConfig, multimodal: bool) -> list[Preferen
         return [Preference(config.form, 0.5, count) for count in counts]
     mixed = [Preference("blockwise", w, count) for w, count in product(config.global_weights, counts) if w < 1]
     return mixed + [Preference("blockwise", 1.0, 1)] * (1.0 in config.global_weights)
-
-
-def validation_recall(
-    user_vectors: np.ndarray, item_vectors: np.ndarray, interactions: Interactions, cutoff: int
-) -> float:
-    """Mean Recall@cutoff on the validation positives, all items but those rated in training as candidates."""
-    ranked, _ = top_n(user_vectors, item_vectors, cutoff, exclude=interactions.train_rated)
-    return float(np.nanmean(recall_at(ranked, interactions.validation, cutoff)))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.preprocessing import audio
 from mrlm_core.preprocessing.features import encode
 from mrlm_core.preprocessing.vectors import Unreadable
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 CONFIG = PreprocessingConfig()
 

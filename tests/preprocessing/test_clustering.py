@@ -3,11 +3,11 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from mrlm_core.config import CLUSTERINGS
 from mrlm_core.errors import ConfigError, DatasetError
 from mrlm_core.preprocessing.clustering import cluster_items, multiple_kernel_kmeans
 from mrlm_core.preprocessing.kernels import DEFAULT_KERNELS, kernel_bank
 from mrlm_core.preprocessing.vectors import Features
+from mrlm_core.preprocessing_config import CLUSTERINGS
 
 METHODS = ("exact", "nystrom")
 

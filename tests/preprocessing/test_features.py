@@ -4,10 +4,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError, DatasetError
 from mrlm_core.preprocessing.features import ENCODERS, EncoderRow, choose, encode
 from mrlm_core.preprocessing.vectors import Features, standardise
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 CONFIG = PreprocessingConfig()
 

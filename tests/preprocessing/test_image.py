@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import DatasetError
 from mrlm_core.preprocessing import image
 from mrlm_core.preprocessing.features import encode
 from mrlm_core.preprocessing.vectors import Unreadable
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 CONFIG = PreprocessingConfig()
 

@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from mrlm_core.config import INITIAL_VECTORS, preset
+from mrlm_core.config import preset
 from mrlm_core.errors import ConfigError
 from mrlm_core.preprocessing import initial_features as module
+from mrlm_core.preprocessing_config import INITIAL_VECTORS
 
 CONFIG = preset("tiny").preprocessing
 

@@ -1,9 +1,9 @@
 import numpy as np
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.preprocessing import knowledge
 from mrlm_core.preprocessing.features import encode
 from mrlm_core.preprocessing.link_prediction import hits_at
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 CONFIG = PreprocessingConfig(knowledge_dim=16, knowledge_epochs=60)
 

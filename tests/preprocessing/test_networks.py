@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError
 from mrlm_core.preprocessing import networks, streaming
 from mrlm_core.preprocessing.features import encode
 from mrlm_core.preprocessing.vectors import Unreadable
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 CONFIG = PreprocessingConfig(encoders={"image": "squeezenet"}, picture_batch=2)
 LAYERS = {"conv1": (3, 3, 64)} | {

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from mrlm_core.cache import file_hash
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import ConfigError
 from mrlm_core.preprocessing import pretrained
 from mrlm_core.preprocessing.features import choose, encode
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 CONFIG = PreprocessingConfig(encoders={"text": "pretrained"})
 TEXTS = {0: "warm lamp", 1: "the of and", 3: "loud speaker of music and " + "more " * 9}

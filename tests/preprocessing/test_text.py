@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.errors import DatasetError
 from mrlm_core.preprocessing.features import encode
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 CONFIG = PreprocessingConfig(text_dim=3)
 TEXTS = {

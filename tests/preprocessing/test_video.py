@@ -4,10 +4,10 @@ import av
 import numpy as np
 import pytest
 
-from mrlm_core.config import PreprocessingConfig
 from mrlm_core.preprocessing import video
 from mrlm_core.preprocessing.features import encode
 from mrlm_core.preprocessing.vectors import Unreadable
+from mrlm_core.preprocessing_config import PreprocessingConfig
 
 CONFIG = PreprocessingConfig(video_frames=4)
 

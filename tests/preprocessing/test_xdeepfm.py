@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from keras import ops
 
-from mrlm_core.config import READ_OUTS as NAMES
 from mrlm_core.config import preset
 from mrlm_core.preprocessing.fields import field_table
 from mrlm_core.preprocessing.initial_features import BY_COSINE, cosine_recall
@@ -18,6 +17,7 @@ from mrlm_core.preprocessing.xdeepfm import (
     compressed_interactions,
     train_xdeepfm,
 )
+from mrlm_core.preprocessing_config import READ_OUTS as NAMES
 
 TRIPLETS = np.array([[0, 5, 7], [39, 119, 0]], np.int32)
 

@@ -9,8 +9,9 @@ import pytest
 
 from mrlm_core.config import PREFERENCE_FORMS, preset
 from mrlm_core.datasets.splits import interactions, random_split
+from mrlm_core.evaluation.selection import mean_recall
 from mrlm_core.model.preference import Preference, fold
-from mrlm_core.training.recommender import MRLMRecommender, preference_grid, validation_recall
+from mrlm_core.training.recommender import MRLMRecommender, preference_grid
 
 USERS, ITEMS = 14, 40
 
@@ -65,23 +66,12 @@ def test_the_grid_has_each_preference_once(form, multimodal):
 def test_the_preference_is_the_one_with_the_best_validation_recall(mrlm, parts):
     latest = parts.latest(20)
     recalls = {
-        candidate: validation_recall(*fold(mrlm.representations, latest, candidate), parts, 10)
+        candidate: mean_recall(*fold(mrlm.representations, latest, candidate), parts, 10)
         for candidate in preference_grid(mrlm.config.preference, True)
     }
     assert recalls[mrlm.preference] == max(recalls.values())
     assert min(recalls.values()) < max(recalls.values())
     assert mrlm.history.best_score == pytest.approx(max(recalls.values()))
-
-
-def test_validation_recall_counts_by_hand(parts):
-    users, items = np.eye(USERS, dtype=np.float32), np.random.default_rng(2).random((ITEMS, USERS)).astype(np.float32)
-    recalls = []
-    for user in range(USERS):
-        relevant = set(parts.validation[user].indices)
-        rated = set(parts.train_rated[user].indices)
-        order = [item for item in np.argsort(-items[:, user]) if item not in rated][:7]
-        recalls += [len(relevant & set(order)) / len(relevant)] if relevant else []
-    assert validation_recall(users, items, parts, 7) == pytest.approx(np.mean(recalls))
 
 
 def test_scores_are_the_product_of_the_factors(mrlm, parts):

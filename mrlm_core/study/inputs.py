@@ -1,0 +1,91 @@
+"""What a model's ``fit`` takes besides the interactions, and where each came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mrlm_core.baselines import registry
+from mrlm_core.baselines.row import Row
+from mrlm_core.cache import content_hash
+from mrlm_core.datasets import Dataset
+from mrlm_core.datasets.splits import Interactions
+from mrlm_core.preprocessing import pipeline
+from mrlm_core.preprocessing.vectors import Features
+from mrlm_core.study.spec import RunSpec
+
+
+def missing(row: Row, dataset: Dataset) -> tuple[str, ...]:
+    """What ``row`` needs and ``dataset`` has not; a model with such a lack is reported as not run."""
+    roles = {entry.role for entry in dataset.modalities.values()}
+    lacking = tuple(role for role in row.needs if role not in roles)
+    if "content" in row.inputs and not lacking and not others(row, dataset, None):
+        lacking += ("a modality besides those it reads",)
+    return lacking
+
+
+def own(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The modalities that the model itself reads."""
+    names = pipeline.chosen_modalities(dataset, wanted)
+    return tuple(name for name in names if dataset.modalities[name].role in (*row.needs, *row.reads))
+
+
+def others(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The rest, which a "+" version reads as content."""
+    mine = own(row, dataset, wanted)
+    return tuple(name for name in pipeline.chosen_modalities(dataset, wanted) if name not in mine)
+
+
+def encoded(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The modalities whose vectors reach the model, as clusters, features or content."""
+    if "clusters" in row.inputs:
+        return pipeline.chosen_modalities(dataset, wanted)
+    names = own(row, dataset, wanted) if "features" in row.inputs else ()
+    return names + (others(row, dataset, wanted) if "content" in row.inputs else ())
+
+
+def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The inputs by name, and the artefacts that they came from (for the record)."""
+    config, row = spec.config, registry.row(spec.model)
+    inputs: dict[str, Any] = {}
+    sources: dict[str, Any] = {}
+
+    def features(names: tuple[str, ...]) -> dict[str, Features]:
+        made = {}
+        for name in names:
+            made[name], sources[name] = pipeline.modality_features(dataset, name, config.preprocessing)
+        return made
+
+    if "initial_vectors" in row.inputs:
+        split_key = content_hash(split.train.indices, split.train.indptr, split.validation.indices)
+        inputs["initial_vectors"], sources["initial_vectors"] = pipeline.initial_vectors(
+            dataset, split, split_key, config.model.embedding_dim, config.preprocessing, spec.seed
+        )
+    if "clusters" in row.inputs:
+        made = {}
+        for name in pipeline.chosen_modalities(dataset, spec.modalities):
+            made[name], sources[name] = pipeline.modality_clusters(dataset, name, config.preprocessing)
+        inputs["clusters"] = pipeline.assign(made, spec.clusters, spec.seed)
+    if "features" in row.inputs:
+        inputs["features"] = features(own(row, dataset, spec.modalities))
+    if "content" in row.inputs:
+        from mrlm_core.baselines.content import side_by_side
+
+        inputs["content"] = side_by_side(features(others(row, dataset, spec.modalities)))
+    if "attributes" in row.inputs:
+        from mrlm_core.preprocessing.fields import field_table
+
+        inputs["attributes"] = (field_table(dataset.user_ids, dataset.users, dict(dataset.user_fields)),
+                                field_table(dataset.item_ids, dataset.items, dict(dataset.item_fields)))
+    if "sentences" in row.inputs:
+        from mrlm_core.baselines.sentences import sentences_of
+
+        inputs["sentences"] = sentences_of(dataset.texts(_of_role(dataset, "text")), dataset.n_items)
+    if "triples" in row.inputs:
+        from mrlm_core.preprocessing.triples import read_triples
+
+        inputs["triples"] = read_triples(dataset, _of_role(dataset, "knowledge"))
+    return inputs, {name: vars(source) for name, source in sources.items()}
+
+
+def _of_role(dataset: Dataset, role: str) -> str:
+    return next(name for name, entry in dataset.modalities.items() if entry.kind == role)

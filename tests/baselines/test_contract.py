@@ -1,0 +1,48 @@
+"""One contract that every row of the registry keeps, on planted data."""
+
+import numpy as np
+import pytest
+
+from mrlm_core.baselines.registry import names, row
+from mrlm_core.evaluation.metrics import evaluate
+
+MODELS = [name for name in names() if row(name).family != "mrlm"]
+LEARNING = [name for name in MODELS if name != "Popularity"]
+USERS, ITEMS = 61, 48  # of the fixture ``planted``
+LONELY = USERS - 1
+EVERYONE = np.arange(USERS)
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_held_out_items_of_the_block_rank_above_the_others(trained, planted, name):
+    frame = evaluate(trained(name), planted, "test", (5, ITEMS))
+    assert frame["full_auc"].mean() > 0.95
+    assert frame["recall@5"].mean() > 0.75
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_batch_scores_as_its_users_do_alone(trained, name):
+    users = np.array([7, 3, LONELY, 3])
+    together = trained(name).score(users)
+    alone = np.concatenate([trained(name).score(users[[place]]) for place in range(len(users))])
+    assert together.shape == (4, ITEMS)
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_same_seed_same_scores_bit_for_bit(trained, name):
+    np.testing.assert_array_equal(trained(name, again=True).score(EVERYONE), trained(name).score(EVERYONE))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_are_finite_also_for_a_user_without_training_items(trained, planted, name):
+    assert planted.train_rated[LONELY].nnz == 0
+    assert np.isfinite(trained(name).score(EVERYONE)).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_factors_multiply_to_the_scores(trained, name):
+    factors = trained(name).factors()
+    if factors is not None:
+        np.testing.assert_allclose(factors[0] @ factors[1].T, trained(name).score(EVERYONE), rtol=1e-4, atol=1e-5)
