@@ -214,3 +214,23 @@ def test_clustering_has_a_row_for_every_size_and_the_agreement(benchmarks, monke
     assert all(f"| {method} | {n} |" in text for method in ("nystrom", "exact") for n in (150, 300))
     assert "| exact, other seeds |" in text
     assert "| nystrom, 125 landmarks |" in text
+
+
+def test_preprocessing_is_killed_and_repeats_nothing(benchmarks, monkeypatch, tmp_path):
+    from benchmarks import preprocessing
+    from mrlm_core.datasets.iot_shop import make_iot_shop
+
+    monkeypatch.setenv("MRLM_WORKSPACE", str(tmp_path))
+    monkeypatch.delenv(preprocessing.WEIGHTS, raising=False)
+    monkeypatch.setattr(preprocessing, "ENCODERS", {})
+    make_iot_shop(tmp_path / "data" / "shop", size="tiny", progress=False)
+    section = preprocessing.run("shop", "tiny", ("text", "image", "audio"), killed_after=0.0)
+    fits, repeats_nothing = section.targets
+    assert fits.met
+    assert repeats_nothing.met
+    assert sum(line.startswith("| text, ") for line in section.lines) == 2
+    assert "(6 of 6 steps loaded)" in section.lines[-1]
+    assert not preprocessing.section("shop", "", ([{"what": "text, features", "loaded": False, "items": 1, "seconds": 1,
+                                                    "peak": 1}], 1), ([{"what": "text, features", "loaded": False,
+                                                                        "items": 1, "seconds": 1, "peak": 1}], 1),
+                                     ([], 1)).targets[1].met
