@@ -9,7 +9,7 @@ import pytest
 
 from mrlm_core.config import PREFERENCE_FORMS, preset
 from mrlm_core.datasets.splits import interactions, random_split
-from mrlm_core.evaluation.selection import mean_recall
+from mrlm_core.evaluation.selection import mean_recall, users_of
 from mrlm_core.model.preference import Preference, fold
 from mrlm_core.training.recommender import MRLMRecommender, preference_grid
 
@@ -89,6 +89,26 @@ def test_the_report_says_what_was_chosen_and_left_out(mrlm):
     assert mrlm.report["latest_by"] == "random order, seeded"
     assert mrlm.report["positives_without_negative"] == 0
     assert mrlm.report["network_parameters"] == sum(v.size for v in map(np.asarray, mrlm.network.trainable_variables))
+
+
+def test_an_item_in_no_modality_is_trained_and_ranked_by_the_rest(parts, vectors):
+    """Its modality losses count nothing; a lonely item among described ones must not spoil their numbers."""
+    clusters = {name: np.arange(ITEMS, dtype=np.int32) % 3 for name in ("text", "image")}
+    for ids in clusters.values():
+        ids[0] = -1
+    model = MRLMRecommender("tiny", **{"protocol.selection_cutoff": 10, "training.max_epochs": 2})
+    model.fit(parts, 2, vectors, clusters)
+    assert np.isfinite(model.score(np.arange(USERS))).all()
+    assert all(np.isfinite(list(row.values())).all() for row in model.history.rows)
+
+
+def test_beyond_the_most_users_a_sample_selects_and_the_report_counts_it(parts, vectors):
+    settings = {"protocol.selection_cutoff": 10, "training.max_epochs": 1, "protocol.selection_users": 5}
+    model = MRLMRecommender("tiny", **settings)
+    model.fit(parts, 2, vectors)
+    sample = users_of(parts, most=5)
+    assert model.report["selection_users"] == len(sample) == 5
+    assert model.history.best_score == pytest.approx(mean_recall(*model.factors(), parts, 10, users=sample))
 
 
 def test_without_clusters_it_is_u_gfrl_and_ranks_by_global_vectors(parts, vectors):
