@@ -89,9 +89,10 @@ def train_transg(
     """Fit the mixture to ``triples`` int ``[T, 3]`` by margin ranking of log-likelihoods (Xiao et al. 2016).
 
     It starts as a TransE of ``knowledge_epochs`` (as Lin et al. 2015 start TransR), each relation's translation beside
-    those of ``transg_start`` - 1 of its triples, at equal weights. Then ``transg_epochs`` pair every triple with corrupted ones and push log P(true) - log P(false) up to the margin; but
-    for the last ``transg_settling_epochs`` a triple may open a component of its relation, by the Chinese restaurant
-    process. The weights are the components' shares of the relation's triples in the epoch before.
+    those of ``transg_start`` - 1 of its triples, at equal weights. Then ``transg_epochs`` pair every triple with
+    corrupted ones and push log P(true) - log P(false) up to the margin; but for the last ``transg_settling_epochs`` a
+    triple may open a component of its relation, by the Chinese restaurant process. The weights are the components'
+    shares of the relation's triples in the epoch before.
     """
     from tqdm import trange
 

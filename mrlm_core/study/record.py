@@ -35,6 +35,11 @@ class RunRecord:
         return self.data["status"] != "done"
 
     @property
+    def lack(self) -> str:
+        """Why the model could not run on this dataset at all; empty when it ran, also when it then failed."""
+        return self.data["error"] if self.data["status"] == "not run" else ""
+
+    @property
     def label(self) -> str:
         """The model's name as tables print it, with what sets this run apart: its modalities, a null control."""
         spec = self.data["spec"]

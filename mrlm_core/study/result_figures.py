@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
@@ -13,17 +14,22 @@ from mrlm_core.study.record import RunRecord
 from mrlm_core.study.tables import costs, intervals
 
 LINE_STYLES = ("-", "--", ":", "-.")
+ALWAYS_NAMED = ("MRLM", "Popularity")
 
 
-def recall_by_cutoff(records: Sequence[RunRecord], cutoffs: Sequence[int]) -> Figure:
-    """Recall@N of every model against N with its interval; the paper's Table 3 as curves."""
+def recall_by_cutoff(records: Sequence[RunRecord], cutoffs: Sequence[int], shown: int = 9) -> Figure:
+    """Recall@N of the ``shown`` best models, of MRLM and of popularity against N; the rest in grey, without a name."""
     table = intervals(records, [f"recall@{n}" for n in cutoffs]).dropna(subset="mean")
     table["cutoff"] = table["metric"].str.split("@").str[1].astype(int)
     last = table[table["cutoff"] == max(cutoffs)].set_index("model")["mean"]
     order = list(last.sort_values(ascending=False).index)
+    named = [model for place, model in enumerate(order) if place < shown or model in ALWAYS_NAMED]
     figure, axes = plt.subplots(figsize=(9, 5.5), layout="constrained")
     plt.close(figure)  # a notebook shows it where it is a value, not once more
-    for place, (model, colour) in enumerate(zip(order, sns.color_palette("colorblind", len(order)), strict=True)):
+    for model in (name for name in order if name not in named):
+        rows = table[table["model"] == model].sort_values("cutoff")
+        axes.plot(rows["cutoff"], rows["mean"], color="0.85", linewidth=1, zorder=0)
+    for place, (model, colour) in enumerate(zip(named, sns.color_palette("colorblind", len(named)), strict=True)):
         rows = table[table["model"] == model].sort_values("cutoff")
         spread = np.abs(rows[["low", "high"]].to_numpy().T - rows["mean"].to_numpy())
         style = LINE_STYLES[place % len(LINE_STYLES)]
@@ -32,8 +38,27 @@ def recall_by_cutoff(records: Sequence[RunRecord], cutoffs: Sequence[int]) -> Fi
     axes.set(xscale="log", xlabel="cutoff N (items, log scale)", ylabel="Recall@N on test (95% interval)")
     axes.set_xticks(list(cutoffs), labels=[str(n) for n in cutoffs])
     axes.minorticks_off()
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, title="best first, at the last N")
+    others = f"; {len(order) - len(named)} others grey" if len(order) > len(named) else ""
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, title=f"best first, at the last N{others}")
     axes.grid(alpha=0.3)
+    return figure
+
+
+def rank_change(places: pd.DataFrame, title: str) -> Figure:
+    """From each model's place in the paper to its place here; ``places`` as ``paper_tables.ranks`` gives them."""
+    figure, axes = plt.subplots(figsize=(7, 0.3 * len(places) + 1.5), layout="constrained")
+    plt.close(figure)  # a notebook shows it where it is a value, not once more
+    for model, row in places.iterrows():
+        own = model in ALWAYS_NAMED
+        colour = "C3" if own else "C0" if row["ours"] < row["paper"] else "0.5"
+        axes.plot([0, 1], [row["paper"], row["ours"]], color=colour, linewidth=2.5 if own else 1.2, marker="o")
+        axes.annotate(f"{model}  {row['paper']}", (0, row["paper"]), (-8, 0), textcoords="offset points", ha="right",
+                      va="center", fontsize=9)
+        axes.annotate(f"{row['ours']}  {model}", (1, row["ours"]), (8, 0), textcoords="offset points", ha="left",
+                      va="center", fontsize=9)
+    axes.set(xlim=(-0.7, 1.7), xticks=[0, 1], xticklabels=["place in the paper", "place here"], yticks=[], title=title)
+    axes.invert_yaxis()
+    axes.spines[:].set_visible(False)
     return figure
 
 
@@ -42,12 +67,12 @@ def cost_and_quality(records: Sequence[RunRecord], metric: str) -> Figure:
     means = intervals(records, [metric]).set_index("model")["mean"].dropna()
     table = costs(records)
     seconds = table["preprocessing (s)"] + table["training (s)"]
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
     plt.close(figure)  # a notebook shows it where it is a value, not once more
-    colours = sns.color_palette("colorblind", len(means))
-    for colour, model in zip(colours, means.index, strict=True):
-        axes.scatter(max(float(seconds.loc[model]), 0.01), means.loc[model], s=60, color=colour, label=model)
+    for model in means.index:
+        place = max(float(seconds.loc[model]), 0.01), means.loc[model]
+        axes.scatter(*place, s=40, color="C3" if model in ALWAYS_NAMED else "C0")
+        axes.annotate(str(model), place, (4, 3), textcoords="offset points", fontsize=8)
     axes.set(xscale="log", xlabel="preprocessing + training (seconds, log scale)", ylabel=f"{metric} on test")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     axes.grid(alpha=0.3)
     return figure

@@ -1,21 +1,16 @@
-"""Tables made from run records and from the paper's numbers; nothing here computes a metric."""
+"""Tables made from run records; nothing here computes a metric."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from mrlm_core.config import source_folder
 from mrlm_core.evaluation.significance import Interval, difference_interval, mean_interval
 from mrlm_core.study.record import RunRecord
-
-PAPER_DATASETS = {"ML20M": "MovieLens-20M", "BX": "BookCrossing"}
 
 
 def by_label(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
@@ -27,14 +22,15 @@ def by_label(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
 
 
 def intervals(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
-    """One row a (model, metric): mean and bootstrap interval over runs and users, number of runs, failed runs."""
+    """One row a (model, metric): mean and bootstrap interval over runs and users, number of runs, failed runs, lack."""
     rows: list[dict[str, Any]] = []
     for model, group in by_label(records).items():
         done = [record for record in group if not record.failed]
         for metric in metrics:
             interval = _interval(done, metric)
             rows.append({"model": model, "metric": metric, **vars(interval), "runs": len(done),
-                         "failed": len(group) - len(done)})
+                         "failed": sum(record.failed and not record.lack for record in group),
+                         "lack": group[0].lack})
     return pd.DataFrame(rows)
 
 
@@ -72,20 +68,6 @@ def differences(records: Sequence[RunRecord], metric: str, reference: str) -> pd
     return pd.DataFrame(rows).set_index("Model") if rows else pd.DataFrame()
 
 
-def paper_numbers(table: str) -> Mapping[str, Any]:
-    """One table of data/paper/tables.json, for example ``table3_recall``."""
-    return _paper()[table]
-
-
-def paper_table(table: str) -> pd.DataFrame:
-    """Table 3 or 4 of the paper as numbers: rows models, columns (dataset, N)."""
-    rows = {
-        model: {(PAPER_DATASETS[name], int(n)): value for name, cells in datasets.items() for n, value in cells.items()}
-        for model, datasets in paper_numbers(table).items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
-
-
 def costs(records: Sequence[RunRecord]) -> pd.DataFrame:
     """Median seconds of each stage and the highest memory (MiB), a row a model."""
     rows = {}
@@ -118,12 +100,9 @@ def _draw(record: RunRecord) -> tuple[int, int]:
 
 
 def _cell(row: pd.Series) -> str:
+    if row["lack"]:
+        return f"not run: {row['lack']}"
     if row["runs"] == 0:
         return "failed"
     text = f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
     return f"{text} ({row['failed']} failed)" if row["failed"] else text
-
-
-@lru_cache
-def _paper() -> dict[str, Any]:
-    return json.loads((source_folder("data/paper", "tables.json") / "tables.json").read_text(encoding="utf-8"))

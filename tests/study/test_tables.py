@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mrlm_core.study import tables
+from mrlm_core.study import paper_tables, tables
 from mrlm_core.study.comparison import comparison, release, released
 from mrlm_core.study.record import RunRecord
 
@@ -55,10 +55,25 @@ def test_best_is_bold() -> None:
 
 
 def test_paper_tables_are_the_papers() -> None:
-    recall = tables.paper_table("table3_recall")
+    recall = paper_tables.paper_table("table3_recall")
     assert recall.shape == (21, 8)
     assert recall.loc["MRLM", ("MovieLens-20M", 100)] == 0.6645
-    assert tables.paper_table("table4_auc").loc["CKE+", ("BookCrossing", 10)] == 0.7028
+    assert paper_tables.paper_table("table4_auc").loc["CKE+", ("BookCrossing", 10)] == 0.7028
+
+
+def test_our_numbers_stand_beside_the_papers_with_places_among_both() -> None:
+    records = [_record("MRLM", 0, [0.2, 0.4]), _record("CKE", 0, [0.5, 0.5]), _record("Ours", 0, [0.9, 0.9]),
+               _record("CAMN", 0, None)]
+    records[-1].data.update(status="not run", error="needs image")
+    places = paper_tables.ranks(records, "recall", 20)
+    assert places.loc["MRLM"].tolist() == [1, 2]
+    assert places.loc["CKE"].tolist() == [2, 1]
+    table = paper_tables.beside(records, "recall", [20])
+    assert table.loc["MRLM", ("N = 20", "paper")] == "0.4483 #1"
+    assert table.loc["CKE", ("N = 20", "ours")].endswith("#1")
+    assert table.loc["CAMN", ("N = 20", "ours")] == "not run: needs image"
+    assert table.loc["Ours", ("N = 20", "paper")] == "-"
+    assert table.loc["NARRE", ("N = 20", "ours")] == "-"
 
 
 def test_costs_take_medians() -> None:
