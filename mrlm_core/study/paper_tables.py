@@ -74,8 +74,8 @@ def styled_beside(
     def bold(column: pd.Series) -> list[str]:
         return ["font-weight: bold" if str(value).endswith(" #1") else "" for value in column]
 
-    small = {"selector": "td", "props": "white-space: nowrap; font-size: 80%"}
-    return table.style.apply(bold).set_table_styles([small]).set_caption(caption)
+    small = "white-space: nowrap; font-size: 80%"
+    return table.style.apply(bold).set_table_styles([{"selector": "td", "props": small}]).set_caption(caption)
 
 
 def _fidelity(name: str) -> str:
