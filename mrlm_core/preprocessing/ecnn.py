@@ -82,16 +82,18 @@ def encode_ecnn(
                                   f"{len(pairs)}", "Choose frame-mean, or repair the files."))
     silent = np.flatnonzero(clips.mask & ~target.mask)
     values = np.zeros((dataset.n_items, target.values.shape[1]), np.float32)
-    judged = []
+    judged, linear = [], 0
     for parts in _folds(pairs, config, seed):
         model = train_embedding(clips.values, target.values, parts, config, seed)
         values[parts.judge] = model.embed(parts.judge)
         values[silent] += model.embed(silent)
         judged.append(_how_near(model, parts))
+        linear += model.is_linear
     values[silent] = unit_rows(values[silent])
     rows = np.flatnonzero(clips.mask)
     return spread(values[rows], rows, dataset.n_items, f"ecnn from {clips.encoder} to {target.encoder}",
-                  (*_failures(clips), _judgement(np.concatenate(judged), len(pairs), config.ecnn_folds)))
+                  (*_failures(clips), _judgement(np.concatenate(judged), len(pairs), config.ecnn_folds),
+                   f"{linear} of {config.ecnn_folds} maps stayed linear: training past the ridge did not help them"))
 
 
 def _failures(clips: Features) -> tuple[str, ...]:
@@ -129,6 +131,7 @@ class TextEmbedding(keras.Model):
         self.clips = (centred / spread_).astype(np.float32)
         self.texts = unit_rows(texts - texts[train].mean(axis=0)).astype(np.float32)
         self.temperature = config.ecnn_temperature
+        self.is_linear = True  # until training has found a correction that helps
         self.linear = keras.layers.Dense(texts.shape[1], name="linear")
         self.hidden = keras.layers.Dense(config.ecnn_hidden, activation="relu", name="hidden")
         self.dropout = keras.layers.Dropout(config.ecnn_dropout)
@@ -190,7 +193,8 @@ def train_embedding(
         lambda: -model.validation_loss(parts.validation),
         batch_size=batch, max_epochs=config.ecnn_epochs, patience=config.ecnn_patience, seed=seed, name="ecnn",
     )
-    if history.best_score <= -start:
+    model.is_linear = history.best_score <= -start
+    if model.is_linear:
         model.set_weights(ridge)
     return model
 

@@ -57,6 +57,7 @@ def test_clips_land_near_their_own_texts_through_maps_that_never_saw_them(monkey
     assert np.diag(cosines).mean() > 0.7
     assert made.encoder == "ecnn from frames to words"
     assert any("270 clips with text" in note for note in made.notes)
+    assert any(" maps stayed linear" in note for note in made.notes)
 
 
 def test_no_clip_repeats_a_text_that_it_does_not_show(monkeypatch, small):
@@ -86,6 +87,7 @@ def test_the_hidden_layer_learns_what_the_ridge_cannot():
     ecnn._ridge_start(ridge, parts)
     trained = ecnn.train_embedding(clips.values, texts.values, parts, config, 0)
     assert trained.validation_loss(parts.judge) < ridge.validation_loss(parts.judge) - 0.3
+    assert not trained.is_linear
 
 
 def test_the_ridge_stays_where_training_only_spoils_it():
@@ -94,6 +96,7 @@ def test_the_ridge_stays_where_training_only_spoils_it():
     parts = parts_of(texts, config)
     model = ecnn.train_embedding(clips.values, texts.values, parts, config, 0)
     assert not model.correction.get_weights()[0].any()
+    assert model.is_linear
 
 
 def test_same_seed_same_bytes_and_another_seed_others(monkeypatch, small):
