@@ -21,6 +21,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "sampled softmax, row-wise Adam": {"model.identity_head": "sampled", "training.optimizer": "row-adam"},
     **{f"batches of {size:,}, rate x {(size / BATCH) ** 0.5:g}":
        {"training.batch_size": size, "training.learning_rate": 0.001 * (size / BATCH) ** 0.5} for size in (512, 2048)},
+    "epoch and preference chosen by 200 of the users": {"protocol.selection_users": 200},
 }
 
 

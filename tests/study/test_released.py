@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mrlm_core.datasets.movielens import make_movielens
-from mrlm_core.study import RunSpec, run_or_load
+from mrlm_core.study import RunSpec, encoders, run_or_load
 from mrlm_core.study.comparison import released, released_datasets
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -19,6 +19,16 @@ def test_released_records_carry_their_provenance(monkeypatch: pytest.MonkeyPatch
         for record in released(name):
             assert all(record.data[key] for key in PROVENANCE), record.label
             assert record.failed or len(record.per_user) == record.data["users"]["test"]["evaluated"]
+
+
+def test_released_encoders_carry_their_provenance_and_every_modality(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MRLM_WORKSPACE", str(ROOT))
+    for name, result in encoders.released().items():
+        assert all(result[key] for key in ("commit", "versions", "device", "data_hash", "code_hash", "settings")), name
+        modalities = {row["modality"] for row in result["encoders"]}
+        assert {row["modality"] for row in result["links"]} <= modalities
+        for row in result["encoders"]:
+            assert "not run" in row or row["likeness of neighbours"] > 0, (name, row["variant"])
 
 
 @pytest.mark.skipif(not RAW.is_dir(), reason="MovieLens latest-small is not beside the checkout (shared/data)")
