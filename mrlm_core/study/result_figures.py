@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from mrlm_core.study.figures import canvas
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.tables import costs, intervals
 
@@ -75,4 +77,27 @@ def cost_and_quality(records: Sequence[RunRecord], metric: str) -> Figure:
         axes.annotate(str(model), place, (4, 3), textcoords="offset points", fontsize=8)
     axes.set(xscale="log", xlabel="preprocessing + training (seconds, log scale)", ylabel=f"{metric} on test")
     axes.grid(alpha=0.3)
+    return figure
+
+
+def hyperparameter_effects(effects: pd.DataFrame, usual: Mapping[str, Any], title: str) -> Figure:
+    """A panel a setting: mean validation score by value, the band over seeds, the usual value marked.
+
+    ``effects`` as ``grid.along`` gives them.
+    """
+    names = list(effects["setting"].unique())
+    figure, panels = canvas(4 * len(names), 3.6, 1, len(names))
+    lowest, highest = effects["validation"].min(), effects["validation"].max()
+    margin = 0.1 * (highest - lowest) or 0.01
+    for axes, name in zip(panels, names, strict=True):
+        groups = effects[effects["setting"] == name].groupby("value")["validation"].agg(["mean", "min", "max"])
+        places = np.arange(len(groups))  # evenly spaced: grids are as often geometric as not
+        axes.plot(places, groups["mean"], marker="o")
+        axes.fill_between(places, groups["min"], groups["max"], alpha=0.2)
+        own = list(groups.index).index(usual[name])
+        axes.plot(own, groups["mean"].iloc[own], marker="s", markersize=11, fillstyle="none", color="C3")
+        axes.set_xticks(places, labels=[f"{value:g}" for value in groups.index])
+        axes.set(xlabel=name, ylim=(lowest - margin, highest + margin))
+    panels[0].set_ylabel("Recall@20 on validation")
+    figure.suptitle(f"{title}; square: the preset's value")
     return figure
