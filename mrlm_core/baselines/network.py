@@ -158,7 +158,8 @@ class GradientRecommender(ABC):
 
     def validation_recall(self, interactions: Interactions, users: np.ndarray) -> float:
         """Mean Recall@20 of ``users`` on validation."""
-        return mean_recall(*self.model.vectors(), interactions, CUTOFF, users=users)
+        of_users, of_items = self.model.vectors()
+        return mean_recall(of_users, of_items, interactions, CUTOFF, users=users)
 
     def after_training(self, interactions: Interactions) -> None:
         """Keep what ranking needs."""
