@@ -39,18 +39,19 @@ class LightGCNNetwork(TripletNetwork):
         return all_users / (self.n_layers + 1), all_items / (self.n_layers + 1)
 
     def call(self, triplets: Tensor, training: bool = False) -> dict[str, Tensor]:
-        """As TripletNetwork, the graph gone over once."""
+        """As TripletNetwork, the graph gone over once; the penalty reads the vectors that enter it (Eq. 15)."""
         self._states = self.propagated()
-        return super().call(triplets, training=training)
+        made = super().call(triplets, training=training)
+        self.rows(self.users, triplets[:, :1])
+        self.rows(self.items, triplets[:, 1:])
+        return {**made, "size": self.penalty()}
 
     def user_states(self, users: Tensor, targets: Tensor, training: bool = False) -> Tensor:
-        """Rows of what ``call`` propagated; the penalty reads the vectors before that."""
-        self.rows(self.users, users)
+        """Rows of what ``call`` propagated."""
         return ops.take(self._states[0], users, axis=0)
 
     def item_states(self, items: Tensor, training: bool = False) -> Tensor:
         """As ``user_states``, of items."""
-        self.rows(self.items, items)
         return ops.take(self._states[1], items, axis=0)
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:

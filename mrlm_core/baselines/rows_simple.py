@@ -97,7 +97,7 @@ ROWS: tuple[Row, ...] = (
         module="mrlm_core.baselines.slim",
         cls="SLIM",
         defaults={"l1": 1.0, "l2": 50.0},
-        search={"l1": ("float", 0.01, 10.0, True), "l2": ("float", 1.0, 1e3, True)},
+        search={"l1": ("float", 0.1, 10.0, True), "l2": ("float", 5.0, 1e3, True)},
         citation="ning2011slim",
         family="simple",
     ),
