@@ -90,6 +90,8 @@ def _add_release(release: argparse.ArgumentParser) -> None:
     release.add_argument("--preset", default="laptop", help="sizes (laptop), as for study")
     release.add_argument("--seeds", type=int, default=3, metavar="N", help="number of splits and seeds (3)")
     release.add_argument("--trials", type=int, default=1, metavar="N", help="settings tried a model, on validation (1)")
+    release.add_argument("--minutes", type=float, metavar="M",
+                         help="with --trials: a model's trials start within so many minutes of its own (no limit)")
     release.add_argument("--encoders", action="store_true", help="compare the encoders of its modalities, not models")
     release.add_argument("--weights", action="append", default=[], metavar="NETWORK=FILE",
                          help="with --encoders: weights of squeezenet or resnet50; may be given again")
@@ -228,16 +230,21 @@ def _release(arguments: argparse.Namespace) -> int:
     if arguments.weights:
         raise ConfigError(problem("--weights", "with --encoders", "without", "Leave it out; for models, weights are a "
                                   "setting or stand in dataset.yml."))
+    if arguments.minutes is not None and (arguments.trials < 2 or not arguments.minutes > 0):
+        raise ConfigError(problem("--minutes", "more than 0, with --trials of at least 2",
+                                  f"{arguments.minutes:g} with --trials {arguments.trials}", "Correct one of them."))
     from mrlm_core.datasets import load_dataset
     from mrlm_core.study.comparison import comparison, release
     from mrlm_core.study.run import run_many
     from mrlm_core.study.spec import dataset_folder
-    from mrlm_core.study.tune import tuned
+    from mrlm_core.study.tune import ENDLESS, trials_of, tuned
 
     dataset = load_dataset(dataset_folder(arguments.dataset))
     specs = comparison(arguments.dataset, arguments.preset, arguments.seeds)
-    records = run_many(tuned(specs, dataset, arguments.trials))
-    print(f"{dataset.name}: {len(records)} records in {release(dataset.name, records)}")
+    seconds = ENDLESS if arguments.minutes is None else 60 * arguments.minutes
+    records = run_many(tuned(specs, dataset, arguments.trials, seconds))
+    trials = trials_of(specs, dataset) if arguments.trials > 1 else None
+    print(f"{dataset.name}: {len(records)} records in {release(dataset.name, records, trials)}")
     for record in (record for record in records if record.failed):
         print(f"mrlm: {record.label} failed: {record.data['error']}", file=sys.stderr)
     return int(any(record.failed for record in records))

@@ -7,6 +7,7 @@ from scipy.linalg.lapack import dpotrf, dpotri
 
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.errors import ConfigError, problem
+from mrlm_core.evaluation.ranking import known_users
 
 
 class EASE:
@@ -35,6 +36,7 @@ class EASE:
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores float32 ``[len(users), V]``: X B; zero for a user without training positives."""
+        users = known_users(users, self._train.shape[0])
         mine = self._train[users]
         product = self._inverse[users] @ self._train if self._by_users else mine @ self._inverse
         return mine.toarray() - np.asarray(product, np.float32) / self._diagonal

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from mrlm_core.datasets.splits import Interactions
+from mrlm_core.evaluation.ranking import known_users
 
 BLOCK_NUMBERS = 2**24
 
@@ -36,7 +37,7 @@ class IALS:
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores float32 ``[len(users), V]``; zero for a user without training positives."""
-        return self._users[users] @ self._items.T
+        return self._users[known_users(users, len(self._users))] @ self._items.T
 
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
         """User ``[U, dim]`` and item ``[V, dim]`` vectors whose products are the scores."""

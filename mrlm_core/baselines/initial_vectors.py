@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mrlm_core.datasets.splits import Interactions
+from mrlm_core.evaluation.ranking import known_users
 
 
 class InitialVectors:
@@ -25,4 +26,4 @@ class InitialVectors:
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores ``[len(users), V]``."""
-        return self._factors[0][users] @ self._factors[1].T
+        return self._factors[0][known_users(users, len(self._factors[0]))] @ self._factors[1].T

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags, identity
+from scipy.sparse import csr_matrix, diags
 
+from mrlm_core.baselines.neighbours import nearest
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.errors import ConfigError, problem
-from mrlm_core.evaluation.ranking import top_n_of
+from mrlm_core.evaluation.ranking import known_users
 
 WEIGHTINGS = ("none", "tf-idf")
 
@@ -35,15 +36,11 @@ class ItemKNN:
             products = (users_of_items[items] @ users_of_items.T).toarray()
             return products / (np.outer(norms[items], norms) + self.shrink + 1e-6)
 
-        count, itself = min(self.neighbours, n_items), identity(n_items, np.float32, "csr")
-        neighbours, similarities = top_n_of(similarity, n_items, n_items, count, itself)
-        found = neighbours >= 0
-        entries = similarities[found], (neighbours[found], np.nonzero(found)[0])
-        self._similarity = csr_matrix(entries, shape=(n_items, n_items))
-        self._similarity.eliminate_zeros()
+        self._similarity = nearest(similarity, n_items, self.neighbours).T.tocsr()
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores float32 ``[len(users), V]``; zero for a user without training positives."""
+        users = known_users(users, self._train.shape[0])
         return (self._train[users] @ self._similarity).toarray().astype(np.float32)
 
     def factors(self) -> None:

@@ -6,6 +6,7 @@ Shapes: B rows of a batch, U users, V items, k the length of a state.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import numpy as np
 from keras import ops
 
 from mrlm_core.datasets.splits import Interactions
+from mrlm_core.errors import DatasetError, problem
+from mrlm_core.evaluation.ranking import known_users
 from mrlm_core.evaluation.selection import mean_recall, users_of
 from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, seed_everything
 from mrlm_core.training.optimizer import Adam, on_tensorflow
@@ -39,6 +42,7 @@ class TripletNetwork(keras.Model, ABC):
         super().__init__()
         self.l2, self.objective = l2, objective
         self._squares: list[Tensor] = []
+        self.terms = {name: keras.metrics.Mean(name=name) for name in ("ranking", "penalty")}
 
     @abstractmethod
     def user_states(self, users: Tensor, targets: Tensor, training: bool = False) -> Tensor:
@@ -81,7 +85,10 @@ class TripletNetwork(keras.Model, ABC):
             loss = ops.mean(ops.softplus(negative - positive))
         else:
             loss = ops.mean(ops.softplus(-positive)) + ops.mean(ops.softplus(negative))
-        return loss + self.l2 / 2 * y_pred["size"]
+        penalty = self.l2 / 2 * y_pred["size"]
+        self.terms["ranking"].update_state(loss)
+        self.terms["penalty"].update_state(penalty)
+        return loss + penalty
 
     def table(self, n_rows: int, dim: int, name: str, deviation: float = 0.1) -> Any:
         """Parameters ``[n_rows, dim]`` to be read by ``rows``."""
@@ -100,36 +107,42 @@ class TripletNetwork(keras.Model, ABC):
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """States of all users ``[U, k]``, nothing left out, and of all items ``[V, k]``."""
-        users = [self.user_states(part, np.full(len(part), NOBODY, np.int32)) for part in _parts(self.n_users)]
-        items = [self.item_states(part) for part in _parts(self.n_items)]
+        users = in_parts(lambda part: self.user_states(part, np.full(len(part), NOBODY, np.int32)), self.n_users)
+        items = in_parts(self.item_states, self.n_items)
         self._squares = []
-        return _joined(users), _joined(items)
+        return users, items
 
     n_users: int
     n_items: int
 
 
 @dataclass(kw_only=True)
-class NetworkRecommender(ABC):
-    """A recommender that is a TripletNetwork, stopped early on validation Recall@20; its fields are its defaults."""
+class GradientRecommender(ABC):
+    """A recommender that is trained by the fit loop, stopped early on validation Recall@20; fields are its defaults."""
 
     learning_rate: float
-    l2: float
     batch_size: int
-    negatives: int  # uniform ones a positive and epoch
     max_epochs: int
     patience: int
 
     @abstractmethod
-    def network(self, interactions: Interactions, seed: int, **inputs: Any) -> TripletNetwork:
-        """The network, not yet trained, for the inputs that the registry names."""
+    def network(self, interactions: Interactions, seed: int, **inputs: Any) -> Any:
+        """The Keras model, not yet trained, for the inputs that the registry names; it has ``vectors()``."""
+
+    @abstractmethod
+    def sampler(self, interactions: Interactions) -> Any:
+        """What draws an epoch: ``users``, one a row of it, and ``epoch(rng, batch_size)``, whole batches of rows."""
 
     def fit(self, interactions: Interactions, seed: int, checkpoint: Path | None = None, **inputs: Any) -> None:
-        """Train; same seed, same scores. With ``checkpoint`` (a folder) a killed training goes on to the same end."""
+        """Train; same seed, same scores. With ``checkpoint`` (a folder) a killed training goes on to the same end.
+
+        Raises DatasetError for an input that is not finite, TrainingError when the training diverges.
+        """
+        _check_finite(inputs)
         seed_everything(seed)
         self.model = self.network(interactions, seed, **inputs)
         self.model.compile(Adam(self.learning_rate, rows=on_tensorflow()), steps_per_execution=STEPS_PER_CALL)
-        sampler = TripletSampler(interactions, "uniform", self.negatives)
+        sampler = self.sampler(interactions)
         batch = min(self.batch_size, len(sampler.users))
         users = users_of(interactions, most=self.selection_users)
         self.history: History = fit(
@@ -145,7 +158,8 @@ class NetworkRecommender(ABC):
 
     def validation_recall(self, interactions: Interactions, users: np.ndarray) -> float:
         """Mean Recall@20 of ``users`` on validation."""
-        return mean_recall(*self.model.vectors(), interactions, CUTOFF, users=users)
+        of_users, of_items = self.model.vectors()
+        return mean_recall(of_users, of_items, interactions, CUTOFF, users=users)
 
     def after_training(self, interactions: Interactions) -> None:
         """Keep what ranking needs."""
@@ -157,7 +171,19 @@ class NetworkRecommender(ABC):
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores float32 ``[len(users), V]``."""
-        return self._factors[0][users] @ self._factors[1].T
+        return self._factors[0][known_users(users, len(self._factors[0]))] @ self._factors[1].T
+
+
+@dataclass(kw_only=True)
+class NetworkRecommender(GradientRecommender):
+    """A recommender that is a TripletNetwork."""
+
+    l2: float
+    negatives: int  # uniform ones a positive and epoch
+
+    def sampler(self, interactions: Interactions) -> TripletSampler:
+        """Training positives with uniform negatives."""
+        return TripletSampler(interactions, "uniform", self.negatives)
 
 
 def histories(interactions: Interactions, length: int) -> np.ndarray:
@@ -183,10 +209,17 @@ def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
     return ops.where(mask, weights, 0.0)
 
 
-def _parts(count: int) -> list[np.ndarray]:
-    return [np.arange(start, min(start + ROWS_AT_ONCE, count), dtype=np.int32)
-            for start in range(0, count, ROWS_AT_ONCE)]
+def in_parts(states: Callable[[np.ndarray], Tensor], count: int) -> np.ndarray:
+    """``states`` of 0 .. count - 1, float32 ``[count, k]``, ROWS_AT_ONCE of them in memory at a time."""
+    parts = (np.arange(start, min(start + ROWS_AT_ONCE, count), dtype=np.int32)
+             for start in range(0, count, ROWS_AT_ONCE))
+    return np.concatenate([ops.convert_to_numpy(states(part)) for part in parts]).astype(np.float32)
 
 
-def _joined(parts: list[Tensor]) -> np.ndarray:
-    return np.concatenate([ops.convert_to_numpy(part) for part in parts]).astype(np.float32)
+def _check_finite(inputs: Mapping[str, Any]) -> None:
+    """Raises DatasetError that names the first row of an array of numbers where one is not finite."""
+    for name, values in inputs.items():
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not np.isfinite(values).all():
+            row = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise DatasetError(problem(f"input {name!r}, row {row}", "finite numbers", "others",
+                                       "Correct the features that it is made of."))

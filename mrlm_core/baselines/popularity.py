@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mrlm_core.datasets.splits import Interactions
+from mrlm_core.evaluation.ranking import known_users
 
 
 class Popularity:
@@ -17,7 +18,7 @@ class Popularity:
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores float32 ``[len(users), V]``."""
-        return np.tile(self._counts, (len(users), 1))
+        return np.tile(self._counts, (len(known_users(users, self._n_users)), 1))
 
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
         """User ``[U, 1]`` and item ``[V, 1]`` vectors whose products are the scores."""

@@ -85,7 +85,7 @@ def interactions(
     Their column indices are sorted. ``seed`` orders each user's positives where there are no timestamps. Asserts that
     the parts are disjoint and rate no item twice.
     """
-    users, items = (ratings[name].to_numpy().astype(np.int32, copy=False) for name in ("user", "item"))
+    users, items = (_indices(ratings, name, count) for name, count in (("user", n_users), ("item", n_items)))
     positive = ratings["rating"].to_numpy() >= threshold
     order = in_order(users, items, n_users, n_items)  # once; every matrix takes its rows in this order
     kinds = _kinds(len(ratings), split, positive)[order]
@@ -110,6 +110,17 @@ def interactions(
         latest_items=newest_first(train.indptr, train.indices, age),
         latest_by="timestamp" if timed else "random order, seeded",
     )
+
+
+def _indices(ratings: pd.DataFrame, column: str, count: int) -> np.ndarray:
+    """A column of indices as int32; raises DatasetError when one is not in 0 .. count - 1."""
+    found = ratings[column].to_numpy()
+    if len(found) and not (found.min() >= 0 and found.max() < count):
+        raise DatasetError(
+            problem(f"ratings, column {column!r}", f"indices from 0 to {count - 1}", f"{found.min()} to {found.max()}",
+                    f"Correct them or the number of {column}s.")
+        )
+    return found.astype(np.int32, copy=False)
 
 
 def _kinds(n_ratings: int, split: Split, positive: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from mrlm_core.errors import problem
 from mrlm_core.evaluation.kernels import Entries, best_of_rows, entries, over_rows, read_only
 
 # Scores at a time: 64 MB of float32 at most. 16 MB are still in the cache when they are ranked; but each block reads
@@ -106,6 +107,15 @@ def inner_product(user_vectors: np.ndarray, item_vectors: np.ndarray) -> Score:
             return tf.matmul(tf.constant(user_vectors[users], tf.float32), items)
 
     return score
+
+
+def known_users(users: np.ndarray, n_users: int) -> np.ndarray:
+    """``users``; raises IndexError for one that is not in 0 .. n_users - 1, as NumPy takes -1 for the last one."""
+    users = np.asarray(users)
+    if users.size and not (users.min() >= 0 and users.max() < n_users):
+        raise IndexError(problem("users to score", f"indices from 0 to {n_users - 1}",
+                                 f"{users.min()} to {users.max()}", "Score only users that the model was fitted to."))
+    return users
 
 
 @contextmanager

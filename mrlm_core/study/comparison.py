@@ -31,11 +31,12 @@ def comparison(dataset: str, preset: str, seeds: int, models: Sequence[str] = ()
     ]
 
 
-def release(dataset: str, records: Sequence[RunRecord]) -> Path:
+def release(dataset: str, records: Sequence[RunRecord], trials: pd.DataFrame | None = None) -> Path:
     """Write the records of ``dataset`` to book/results/<dataset>/: records.json and per_user.parquet, for the book.
 
     They carry their provenance (commit, versions, hashes, device) and are kept under version control, so that a long
-    study need not run again to be read.
+    study need not run again to be read. ``trials``, a table as ``tune.trials_of`` gives, becomes trials.csv; without
+    any there is no such file.
     """
     folder = workspace() / "book" / "results" / dataset
     tables = []
@@ -46,6 +47,10 @@ def release(dataset: str, records: Sequence[RunRecord]) -> Path:
     with atomic(folder / "per_user.parquet") as temporary:
         pd.concat(tables).to_parquet(temporary, index=False, compression="zstd")
     write_text(folder / "records.json", json.dumps([record.data for record in records], indent=1, sort_keys=True))
+    if trials is None or trials.empty:
+        (folder / "trials.csv").unlink(missing_ok=True)  # of an earlier release
+    else:
+        write_text(folder / "trials.csv", trials.to_csv(index=False))
     return folder
 
 

@@ -72,14 +72,15 @@ def run_many(specs: Sequence[RunSpec], scheduler: str | None = None) -> list[Run
 
 
 def run_key(spec: RunSpec, dataset: Dataset) -> str:
-    """Names the record: hash of the spec, the settings that this model reads, the data, and the code that computes."""
+    """Names the record: hash of spec, settings and defaults that this model reads, data, and the code that computes."""
     resolved = spec.resolved()
     if not _reads_pipeline(spec):  # then only the protocol matters, whatever the preset
         resolved["settings"] = {k: v for k, v in settings_of(spec.config).items() if k.startswith("protocol.")}
         resolved.pop("preset")
     resolved["dataset"] = dataset.name
     encoders = [choice.inputs(spec.config.preprocessing) for choice in _encoders(spec, dataset)]
-    return content_hash(resolved, encoders, dataset.data_hash, code_hash(*_modules(spec, dataset)))
+    defaults = dict(registry.row(spec.model).defaults)  # they stand in a table that no import of the model shows
+    return content_hash(resolved, defaults, encoders, dataset.data_hash, code_hash(*_modules(spec, dataset)))
 
 
 def split_of(spec: RunSpec, dataset: Dataset) -> tuple[Split, Interactions]:

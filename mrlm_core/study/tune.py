@@ -2,82 +2,194 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mrlm_core.baselines import registry
+from mrlm_core.cache import content_hash
 from mrlm_core.config import workspace
 from mrlm_core.datasets import Dataset
+from mrlm_core.errors import UserError, problem
+from mrlm_core.study.inputs import missing
+from mrlm_core.study.record import RunRecord
 from mrlm_core.study.run import run_key, run_or_load
 from mrlm_core.study.spec import RunSpec
+
+COLUMNS = ("model", "trial", "value", "state", "seconds", "hyperparameters", "error")
+ENDLESS = float("inf")
+
+
+class SearchError(UserError):
+    """Every trial of a search failed, so that there is nothing to choose."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What a search found: ``best`` is the spec with the chosen settings, ``trials`` every trial with its score."""
+    """What a search found: ``best`` is the spec with the chosen settings, ``trials`` a table as ``trials_of`` gives."""
 
     best: RunSpec
     trials: pd.DataFrame
 
 
-def tune(spec: RunSpec, dataset: Dataset, n_trials: int) -> Search:
+def tune(spec: RunSpec, dataset: Dataset, n_trials: int, seconds: float = ENDLESS) -> Search:
     """The settings of ``spec.model`` with the best validation Recall among ``n_trials`` of its search space.
 
-    The first trial is the default; the rest are drawn by Optuna's seeded sampler. Scores come from validation alone,
-    on the split and seed of ``spec``. A failed trial is recorded as failed and the search goes on. Every trial is a
-    run record, so a search that was stopped, or asked for more trials, repeats nothing.
+    The first trial is the default; the rest are drawn at random, each by a seed of its own. Scores come from validation
+    alone, on the split and seed of ``spec``. No trial starts once the finished ones took ``seconds`` together; what all
+    models share, the preprocessing, does not count. A failed trial is recorded as failed and the search goes on. A
+    search that was stopped, or asked for more, goes on as if it had never stopped. Raises SearchError when all failed.
     """
-    if n_trials <= 1 or not registry.row(spec.model).search:
-        return Search(spec, pd.DataFrame())
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    journal = workspace() / "runs" / dataset.name / "tuning.journal"
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        study_name=f"{spec.model} {run_key(spec, dataset)}", direction="maximize", load_if_exists=True,
-        storage=JournalStorage(JournalFileBackend(str(journal))),
-        sampler=optuna.samplers.RandomSampler(seed=spec.seed + len(spec.model)),
-    )
-    metric = f"recall@{spec.config.protocol.selection_cutoff}"
-    space = registry.row(spec.model).search
-    finished = [trial for trial in study.trials if trial.state.is_finished()]
-    for number in range(len(finished), n_trials):
-        trial = study.ask()
-        candidate = spec if number == 0 else with_values(spec, _suggest(trial, space))
-        record = run_or_load(candidate)
-        trial.set_user_attr("values", {} if number == 0 else dict(trial.params))
-        trial.set_user_attr("record", record.folder.name)
-        if record.failed:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        else:
-            study.tell(trial, record.validation[metric])
-    trials = study.trials_dataframe(attrs=("number", "value", "state", "user_attrs"))
-    return Search(with_values(spec, study.best_trial.user_attrs["values"]), trials)
+    if n_trials <= 1 or not _searchable(spec, dataset):
+        return Search(spec, pd.DataFrame(columns=COLUMNS))
+    study = _study(spec, dataset)
+    while len(done := _finished(study)) < n_trials and sum(_seconds(trial) for trial in done) < seconds:
+        _run_trial(study, spec, number=len(done))
+    trials = _table(spec.model, study)
+    if trials["value"].isna().all():
+        raise SearchError(
+            problem(f"tuning of {spec.model}", "a trial that runs", f"all {len(trials)} failed, the first of "
+                    f"{trials['error'][0]}", f"Correct that; then remove {_journal(dataset)} to search anew.")
+        )
+    best = _finished(study)[int(np.nanargmax(trials["value"]))]  # the first of equals
+    return Search(with_values(spec, best.user_attrs["values"]), trials)
 
 
-def tuned(specs: Sequence[RunSpec], dataset: Dataset, n_trials: int) -> list[RunSpec]:
-    """Each spec with the settings that a search on its model's first split chose; one search a model."""
+def tuned(
+    specs: Sequence[RunSpec], dataset: Dataset, n_trials: int, seconds: float = ENDLESS
+) -> list[RunSpec]:
+    """Each spec with the settings that a search on its model's first split chose; one search a model.
+
+    A model of which every trial failed keeps its defaults: its runs then say how they fail, and the others go on.
+    """
     found: dict[str, RunSpec] = {}
-    for spec in specs:
-        if spec.model not in found:
-            found[spec.model] = tune(spec, dataset, n_trials).best
+    for spec in _first_of_each_model(specs):
+        try:
+            found[spec.model] = tune(spec, dataset, n_trials, seconds).best
+        except SearchError:
+            found[spec.model] = spec
     return [
         replace(spec, settings=found[spec.model].settings, hyperparameters=found[spec.model].hyperparameters)
         for spec in specs
     ]
 
 
-def with_values(spec: RunSpec, values: dict[str, Any]) -> RunSpec:
+def trials_of(specs: Sequence[RunSpec], dataset: Dataset) -> pd.DataFrame:
+    """Every finished trial of the searches that ``tuned`` made of ``specs``, in one table, a row a trial.
+
+    Columns ``COLUMNS``: ``trial`` from 0, the default; ``value`` the validation Recall, NaN if it failed; ``state``
+    "COMPLETE" or "FAIL"; ``hyperparameters`` as JSON, those that differ from the default; ``error`` empty if none.
+    """
+    if not _journal(dataset).exists():
+        return pd.DataFrame(columns=COLUMNS)
+    tables = []
+    for spec in _first_of_each_model(specs):
+        if _searchable(spec, dataset):
+            tables.append(_table(spec.model, _study(spec, dataset)))
+    return pd.concat([table for table in tables if len(table)] or [pd.DataFrame(columns=COLUMNS)], ignore_index=True)
+
+
+def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
+    """Columns model, trial, best: the best value of a model's trials up to each; NaN before the first that ran."""
+    ordered = trials.sort_values(["model", "trial"], kind="stable")
+    best = ordered["value"].astype(float).fillna(-np.inf).groupby(ordered["model"]).cummax().replace(-np.inf, np.nan)
+    return ordered[["model", "trial"]].assign(best=best).loc[trials.index].reset_index(drop=True)
+
+
+def with_values(spec: RunSpec, values: Mapping[str, Any]) -> RunSpec:
     """``spec`` with hyperparameter values; MRLM's are dotted settings, a baseline's its own."""
     if registry.row(spec.model).family == "mrlm":
         return replace(spec, settings={**spec.settings, **values})
     return replace(spec, hyperparameters={**spec.hyperparameters, **values})
+
+
+def _run_trial(study: Any, spec: RunSpec, number: int) -> None:
+    """One more trial; what a killed one had drawn is drawn again, for the seed depends on its number alone."""
+    import optuna
+
+    seed = zlib.crc32(f"{spec.model} {spec.seed} {number}".encode())
+    study.sampler = optuna.samplers.RandomSampler(seed=seed)
+    trial = study.ask()
+    values = {} if number == 0 else _suggest(trial, registry.row(spec.model).search)
+    trial.set_user_attr("values", values)
+    started = time.perf_counter()
+    record, value, error = None, None, ""
+    try:
+        record = run_or_load(with_values(spec, values))
+        value = record.validation.get(f"recall@{spec.config.protocol.selection_cutoff}")
+        error = record.data.get("error", "")
+    except UserError as refused:  # values that the model cannot take
+        error = f"{type(refused).__name__}: {refused}"
+    failed = value is None or np.isnan(value)
+    trial.set_user_attr("seconds", _own_seconds(record, time.perf_counter() - started))
+    trial.set_user_attr("error", error or ("no validation score" if failed else ""))
+    if failed:
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    else:
+        study.tell(trial, value)
+
+
+def _own_seconds(record: RunRecord | None, elapsed: float) -> float:
+    """What the trial took without preprocessing; of a record that was there already, what it took when it was made."""
+    stages = {} if record is None else {name: row["seconds"] for name, row in record.data["stages"].items()}
+    shared = stages.pop("preprocessing", 0.0)
+    return elapsed - shared if record is None or record.failed else sum(stages.values())
+
+
+def _study(spec: RunSpec, dataset: Dataset) -> Any:
+    """The search of ``spec`` in the dataset's journal, made if it is not there; another space is another search."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    journal = _journal(dataset)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    key = content_hash(run_key(spec, dataset), dict(registry.row(spec.model).search))
+    return optuna.create_study(
+        study_name=f"{spec.model} {key}", direction="maximize", load_if_exists=True,
+        storage=JournalStorage(JournalFileBackend(str(journal))),
+    )
+
+
+def _journal(dataset: Dataset) -> Any:
+    return workspace() / "runs" / dataset.name / "tuning.journal"
+
+
+def _searchable(spec: RunSpec, dataset: Dataset) -> bool:
+    row = registry.row(spec.model)
+    return bool(row.search) and not missing(row, dataset)
+
+
+def _first_of_each_model(specs: Sequence[RunSpec]) -> list[RunSpec]:
+    first: dict[str, RunSpec] = {}
+    for spec in specs:
+        first.setdefault(spec.model, spec)
+    return list(first.values())
+
+
+def _finished(study: Any) -> list[Any]:
+    """The trials that ended, well or not; one that was killed did not."""
+    return [trial for trial in study.trials if trial.state.is_finished()]
+
+
+def _seconds(trial: Any) -> float:
+    return float(trial.user_attrs["seconds"])
+
+
+def _table(model: str, study: Any) -> pd.DataFrame:
+    rows = [
+        (model, number, np.nan if trial.value is None else trial.value, trial.state.name, _seconds(trial),
+         json.dumps(trial.user_attrs["values"], sort_keys=True), trial.user_attrs["error"])
+        for number, trial in enumerate(_finished(study))
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"value": float, "seconds": float})
 
 
 def _suggest(trial: Any, space: Any) -> dict[str, Any]:

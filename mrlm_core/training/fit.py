@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from tqdm.auto import tqdm
 
 from mrlm_core.cache import atomic
@@ -61,7 +62,8 @@ def fit(
 
     ``sample_epoch(rng)`` gives the rows of one epoch, whole batches of them, from a generator that depends on ``seed``
     and the epoch alone. With ``checkpoint`` (a folder) every epoch is saved and a killed run goes on from the last
-    one, to the same result. Raises TrainingError when a loss term is not finite or there is nothing to validate on.
+    one, to the same result. Raises TrainingError when a loss term or a weight is not finite, at the latest
+    STEPS_PER_CALL steps later, or there is nothing to validate on.
     """
     history, best = History(), model.get_weights()
     model.optimizer.build(model.trainable_variables)
@@ -71,9 +73,10 @@ def fit(
     while history.epochs < max_epochs and history.epochs - history.best_epoch < patience:
         started = time.perf_counter()
         rows = sample_epoch(np.random.default_rng([seed, history.epochs]))
-        logs = one_epoch(model, rows, batch_size)
+        watch = _Watch()
+        logs = one_epoch(model, rows, batch_size, [watch])
         losses = {term: float(values[0]) for term, values in logs.items()}
-        _check_finite(losses, name, history.epochs + 1)
+        _check_finite(model, losses, f"{name}, epoch {history.epochs + 1}, step {watch.step}")
         score = validate()
         if np.isnan(score):
             raise TrainingError(
@@ -93,24 +96,40 @@ def fit(
     return history
 
 
-def one_epoch(model: keras.Model, rows: np.ndarray, batch_size: int) -> dict[str, list[float]]:
+class _Watch(keras.callbacks.Callback):
+    """Ends the epoch after a call of steps in which a loss term stopped being a number; ``step`` is the last one."""
+
+    step = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.step = batch + 1
+        if not all(np.isfinite(value) for value in (logs or {}).values()):  # means so far: once NaN, always NaN
+            self.model.stop_training = True
+
+
+def one_epoch(
+    model: keras.Model, rows: np.ndarray, batch_size: int, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> dict[str, list[float]]:
     """Train on ``rows``, whole batches of them, in their order; returns the mean of each loss term."""
+    once = {"epochs": 1, "shuffle": False, "verbose": 0, "callbacks": list(callbacks)}
     if keras.backend.backend() != "tensorflow":
-        return model.fit(rows, batch_size=batch_size, epochs=1, shuffle=False, verbose=0).history
+        return model.fit(rows, batch_size=batch_size, **once).history
     import tensorflow as tf
 
     # Keras' own way from arrays to batches tunes itself in a thread that the end of an epoch waits for, up to a second.
     options = tf.data.Options()
     options.autotune.enabled = False
     batches = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size, drop_remainder=True).prefetch(STEPS_PER_CALL)
-    return model.fit(batches.with_options(options), epochs=1, shuffle=False, verbose=0).history
+    return model.fit(batches.with_options(options), **once).history
 
 
-def _check_finite(losses: dict[str, float], name: str, epoch: int) -> None:
+def _check_finite(model: keras.Model, losses: dict[str, float], where: str) -> None:
     broken = [term for term, value in losses.items() if not np.isfinite(value)]
+    # The last step may have broken a weight, which no loss has seen yet.
+    broken = broken or [v.path for v in model.trainable_variables if not np.isfinite(ops.convert_to_numpy(v)).all()]
     if broken:
         raise TrainingError(
-            problem(f"{name}, epoch {epoch}", "finite losses", f"{broken} not a number",
+            problem(where, "finite losses and weights", f"{broken} not a number",
                     "Lower the learning rate; the last good checkpoint is kept.")
         )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mrlm_core.config import PreferenceConfig, TrainingConfig, preset
 from mrlm_core.datasets.splits import Interactions
+from mrlm_core.evaluation.ranking import known_users
 from mrlm_core.evaluation.selection import mean_recall, users_of
 from mrlm_core.model.mrlm import MRLM, Representations
 from mrlm_core.model.preference import Preference, fold
@@ -80,7 +81,7 @@ class MRLMRecommender:
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """Preference scores ``[len(users), V]``."""
-        return self._factors[0][users] @ self._factors[1].T
+        return self._factors[0][known_users(users, len(self._factors[0]))] @ self._factors[1].T
 
     def _choose(self, vectors: Representations, interactions: Interactions) -> tuple[Preference, float]:
         """The preference of the grid with the best validation Recall, and that Recall."""

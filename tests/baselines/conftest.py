@@ -66,6 +66,12 @@ def inputs_for(name, described):
 
 
 @pytest.fixture(scope="session")
+def inputs(described):
+    """``inputs(name)``: what ``fit`` of that row takes besides the interactions."""
+    return lambda name: inputs_for(name, described)
+
+
+@pytest.fixture(scope="session")
 def trained(planted, described):
     """``trained(name, seed)``: the model of a registry row fitted to the planted data, with a short training."""
     kept = {}

@@ -151,3 +151,22 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     assert seen == []
     assert again == first
     assert (model.get_weights()[0] != 0).all()
+
+
+def test_an_epoch_ends_at_the_step_that_broke_it():
+    rows = np.ones((400, 3), np.float32)
+    rows[120] = -1  # in the 31st batch of four
+    with pytest.raises(TrainingError, match=r"pull, epoch 1, step 31: .*\['other'\]"):
+        pull([0.1], rows=lambda rng: rows)
+
+
+def test_a_weight_that_only_the_last_step_broke_is_named_before_validation():
+    class Overflow(keras.optimizers.SGD):
+        def update_step(self, gradient, variable, learning_rate):
+            variable.assign(variable + np.inf)
+
+    model = Pull()
+    model.compile(optimizer=Overflow(0.01))
+    with pytest.raises(TrainingError, match=r"pull, epoch 1, step 1: .*kernel"):
+        fit(model, lambda rng: np.ones((4, 3), np.float32), lambda: pytest.fail("validated"), batch_size=4,
+            max_epochs=1, patience=1, seed=0, name="pull")

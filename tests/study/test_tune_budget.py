@@ -1,0 +1,198 @@
+"""One budget for every model: trials and time, kept over interruptions; all trials as one table."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrlm_core import cli
+from mrlm_core.baselines import registry
+from mrlm_core.baselines.ease import EASE
+from mrlm_core.datasets import Dataset, load_dataset
+from mrlm_core.errors import ConfigError
+from mrlm_core.study import RunSpec, comparison, run_or_load, tune
+from mrlm_core.study.run import run_key
+from mrlm_core.study.tune import COLUMNS, SearchError, best_so_far, trials_of, tuned
+
+
+@pytest.fixture
+def shop(workspace: Path) -> Dataset:
+    return load_dataset(workspace / "data" / "shop")
+
+
+@pytest.fixture
+def ease(shop: Dataset, request: pytest.FixtureRequest) -> RunSpec:
+    """A spec that no other test searches: its seed comes from the test's name."""
+    return RunSpec("shop", "EASE", preset="tiny", seed=100 + sum(request.node.name.encode()))
+
+
+@pytest.fixture
+def lasting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Trials say to have taken ten seconds each; the list holds what was measured."""
+    measured: list[float] = []
+
+    def ten(record: object, elapsed: float) -> float:
+        measured.append(elapsed)
+        return 10.0
+
+    monkeypatch.setattr(tune, "_own_seconds", ten)
+    return measured
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.5, 1), (10.0, 1), (10.5, 2), (25.0, 3), (1e9, 4)])
+def test_no_trial_starts_after_the_limit(
+    shop: Dataset, ease: RunSpec, lasting: list, seconds: float, expected: int
+) -> None:
+    assert len(tune.tune(ease, shop, 4, seconds).trials) == expected == len(lasting)
+
+
+def test_a_resumed_search_counts_the_time_already_spent(shop: Dataset, ease: RunSpec, lasting: list) -> None:
+    tune.tune(ease, shop, 2)
+    assert len(tune.tune(ease, shop, 9, 35.0).trials) == 4
+    assert len(lasting) == 4
+    assert len(tune.tune(ease, shop, 9, 35.0).trials) == len(lasting) == 4
+
+
+def test_a_killed_search_ends_as_one_that_was_not(
+    shop: Dataset, ease: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the third trial: neither its place nor its values are lost, nor is another drawn twice."""
+    real, calls = EASE.fit, []
+
+    def killed_once(self: EASE, *arguments: object) -> None:
+        calls.append(self.l2)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        real(self, *arguments)
+
+    monkeypatch.setattr(EASE, "fit", killed_once)
+    with pytest.raises(KeyboardInterrupt):
+        tune.tune(ease, shop, 5)
+    resumed = tune.tune(ease, shop, 5)
+    assert calls[2] == calls[3]
+    assert len(set(calls)) == 5, "five settings, all different"
+    assert list(resumed.trials["trial"]) == [0, 1, 2, 3, 4]
+    (Path(tune._journal(shop))).unlink()
+    again = tune.tune(ease, shop, 5)
+    assert again.best == resumed.best
+    pd.testing.assert_series_equal(again.trials["hyperparameters"], resumed.trials["hyperparameters"])
+
+
+def test_a_record_that_was_there_counts_what_it_took(shop: Dataset, ease: RunSpec) -> None:
+    stages = run_or_load(ease).data["stages"]
+    spent = sum(row["seconds"] for name, row in stages.items() if name != "preprocessing")
+    assert tune.tune(ease, shop, 2).trials["seconds"][0] == pytest.approx(spent)
+
+
+def test_values_that_the_model_refuses_are_a_failed_trial(
+    shop: Dataset, ease: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = EASE.fit, []
+
+    def refused(self: EASE, *arguments: object) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise ConfigError("l2: planted")
+        real(self, *arguments)
+
+    monkeypatch.setattr(EASE, "fit", refused)
+    search = tune.tune(ease, shop, 3)
+    assert list(search.trials["state"]) == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert list(search.trials["error"]) == ["", "ConfigError: l2: planted", ""]
+    assert np.isnan(search.trials["value"][1])
+    assert (search.trials["seconds"] > 0).all()
+
+
+def test_a_search_in_which_all_fail_says_so_and_the_other_models_go_on(
+    shop: Dataset, ease: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(EASE, "fit", broken)
+    with pytest.raises(SearchError, match=r"EASE: expected a trial that runs, found all 3.*ZeroDivisionError: planted"):
+        tune.tune(ease, shop, 3)
+    knn = replace(ease, model="ItemKNN")
+    chosen = tuned([ease, knn], shop, 3)
+    assert chosen[0] == ease
+    assert len(trials_of([ease, knn], shop)) == 6
+
+
+def test_a_model_that_cannot_run_is_not_searched(shop: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = replace(registry.row("EASE"), needs=("smell",))
+    monkeypatch.setitem(registry._ROWS, "EASE", entry)
+    spec = RunSpec("shop", "EASE", preset="tiny")
+    assert tune.tune(spec, shop, 3).best == spec
+    assert trials_of([spec], shop).empty
+
+
+def test_all_trials_of_all_models_are_one_table(shop: Dataset, ease: RunSpec) -> None:
+    specs = [replace(ease, model=name, split_seed=split) for name in ("ItemKNN", "Popularity", "EASE")
+             for split in (0, 1)]
+    chosen = tuned(specs, shop, 3)
+    table = trials_of(specs, shop)
+    assert tuple(table.columns) == COLUMNS
+    assert list(table["model"]) == ["ItemKNN"] * 3 + ["EASE"] * 3  # Popularity has nothing to search
+    assert list(table["trial"]) == [0, 1, 2] * 2
+    assert json.loads(table["hyperparameters"][0]) == {}
+    for name, spec in (("ItemKNN", chosen[0]), ("EASE", chosen[4])):
+        own = table[table["model"] == name]
+        best = own.loc[own["value"].idxmax()]
+        assert json.loads(best["hyperparameters"]) == spec.hyperparameters
+        assert run_or_load(spec).validation["recall@20"] == best["value"]
+
+
+def test_best_value_so_far() -> None:
+    table = pd.DataFrame({
+        "model": ["a"] * 4 + ["b"] * 3, "trial": [0, 1, 2, 3, 0, 1, 2],
+        "value": [0.2, 0.1, np.nan, 0.3, np.nan, 0.1, 0.05],
+    })
+    expected = [0.2, 0.2, 0.2, 0.3, np.nan, 0.1, 0.1]
+    np.testing.assert_array_equal(best_so_far(table)["best"], expected)
+    shuffled = table.iloc[[3, 6, 0, 5, 2, 1, 4]]
+    np.testing.assert_array_equal(best_so_far(shuffled)["best"], [expected[i] for i in (3, 6, 0, 5, 2, 1, 4)])
+
+
+def test_another_space_or_default_is_another_search(
+    shop: Dataset, ease: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune.tune(ease, shop, 2)
+    key = run_key(ease, shop)
+    monkeypatch.setitem(registry._ROWS, "EASE", replace(registry.row("EASE"), search={"l2": ("choice", [3.0, 4.0])}))
+    trials = tune.tune(ease, shop, 3).trials
+    assert {json.loads(text)["l2"] for text in trials["hyperparameters"][1:]} <= {3.0, 4.0}
+    assert run_key(ease, shop) == key
+    monkeypatch.setitem(registry._ROWS, "EASE", replace(registry.row("EASE"), defaults={"l2": 3.0}))
+    assert run_key(ease, shop) != key
+
+
+def test_the_command_line_tunes_within_its_budget_and_releases_the_trials(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    few, limits, real = ("ItemKNN", "EASE"), [], tune.tune
+
+    def noted(spec: RunSpec, dataset: Dataset, n_trials: int, seconds: float) -> tune.Search:
+        limits.append((n_trials, seconds))
+        return real(spec, dataset, n_trials, seconds)
+
+    monkeypatch.setattr(tune, "tune", noted)
+    monkeypatch.setattr(registry, "names", lambda: few)
+    command = ["release", "shop", "--preset", "tiny", "--seeds", "1"]
+    assert cli.main([*command, "--trials", "2", "--minutes", "1.5"]) == 0
+    assert limits == [(2, 90.0)] * 2
+    file = workspace / "book" / "results" / "iot-shop-tiny" / "trials.csv"
+    table = pd.read_csv(file, keep_default_na=False)
+    assert tuple(table.columns) == COLUMNS
+    assert list(table["model"]) == ["ItemKNN"] * 2 + ["EASE"] * 2
+    best = table["value"][2:].max()
+    ease, = (r for r in comparison.released("iot-shop-tiny") if r.label == "EASE")
+    assert ease.validation["recall@20"] == pytest.approx(best)
+    assert cli.main(command) == 0
+    assert not file.exists(), "a release without a search has no trials"
+    for wrong in (["--minutes", "3"], ["--trials", "2", "--minutes", "0"], ["--trials", "2", "--minutes", "nan"]):
+        capsys.readouterr()
+        assert cli.main([*command, *wrong]) == 2
+        assert "--minutes: expected" in capsys.readouterr().err
