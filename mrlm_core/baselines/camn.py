@@ -136,7 +136,11 @@ class CAMN(HistoryRecommender):
 
 
 def first_words(sentences: Sentences, count: int) -> np.ndarray:
-    """The first ``count`` words of each item whatever their sentence, int32 ``[V, count]``, PADDING at the end."""
+    """The first ``count`` words of each item whatever their sentence, int32 ``[V, W]``, PADDING at the end.
+
+    W is ``count``, or the length of the longest text where that is less: the LSTM takes a step for each.
+    """
     flat = sentences.words.reshape(len(sentences.words), -1)
-    order = np.argsort(flat == PADDING, axis=1, kind="stable")[:, :count]
+    longest = int((flat != PADDING).sum(axis=1).max(initial=1))
+    order = np.argsort(flat == PADDING, axis=1, kind="stable")[:, : min(count, longest)]
     return np.take_along_axis(flat, order, axis=1)

@@ -29,7 +29,7 @@ class CovingtonNetwork(HistoryNetwork):
     def __init__(
         self, interactions: Interactions, users: FieldTable, settings: Covington, content: np.ndarray | None
     ) -> None:
-        super().__init__(histories(interactions, settings.history), interactions.n_items, settings.dim, settings.l2,
+        super().__init__(histories(interactions, settings.watched), interactions.n_items, settings.dim, settings.l2,
                          content, settings.content_units)
         self.temperature, self.n_sampled = settings.temperature, settings.sampled_items
         self.full = interactions.n_items <= settings.full_softmax_items
@@ -64,7 +64,7 @@ class CovingtonNetwork(HistoryNetwork):
         """
         self._squares = []
         users, positives = triplets[:, 0], triplets[:, 1]
-        history = ops.take(self.history, users, axis=0)
+        history = ops.take(self.past, users, axis=0)
         drawn = ops.arange(self.n_items, dtype="int32") if self.full else self.draw()
         wanted = ops.concatenate([ops.reshape(ops.maximum(history, 0), (-1,)), positives, drawn])
         found, places = (drawn, wanted) if self.full else distinct(wanted)
@@ -114,7 +114,7 @@ class Covington(HistoryRecommender):
     """Softmax over all items; over a sample, corrected for how it was drawn, where there are many."""
 
     dim: int
-    history: int  # at most so many liked items
+    watched: int  # at most so many items of a history
     hidden: int
     temperature: float
     dropout: float

@@ -26,7 +26,7 @@ class HistoryNetwork(TripletNetwork):
     ) -> None:
         super().__init__(l2)
         self.n_users, self.n_items = len(history), n_items
-        self.history = ops.convert_to_tensor(history)
+        self.past = ops.convert_to_tensor(history)  # ``history`` is Keras' own
         self.items = self.table(n_items, dim, "items")
         self.content = None if content is None else ContentBlock(content, content_units)
 
@@ -36,7 +36,7 @@ class HistoryNetwork(TripletNetwork):
 
     def liked(self, users: Tensor, targets: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """Vectors ``[B, L, k]`` of the histories of ``users`` and which may be read, ``[B, L]``: never the target's."""
-        history = ops.take(self.history, users, axis=0)
+        history = ops.take(self.past, users, axis=0)
         counted = len(self._squares)
         vectors = once(ops.maximum(history, 0), lambda items: self.item_vectors(items, training))
         self._squares = self._squares[:counted]  # an item is penalised as a candidate, not again wherever it is read

@@ -19,8 +19,8 @@ class Row:
     ``inputs`` are what ``fit`` takes, of ``INPUTS``: "attributes" the fields of users and items, "sentences" the words
     of the items' texts, "triples" the knowledge graph, "features" vectors of the other modalities in ``needs`` and
     ``reads``, "content" the vectors of all further modalities side by side (a "+" model), "checkpoint" a folder to save
-    progress in. Without a modality in ``needs`` the model cannot run; those in ``reads`` it takes where they are there. Roles
-    are ``datasets.contract.Modality.role``.
+    progress in. Without a modality in ``needs`` the model cannot run; those in ``reads`` it takes where they are there.
+    Roles are ``datasets.contract.Modality.role``.
 
     ``defaults`` are the constructor's arguments, their only home. ``search`` maps a hyperparameter to ("float", low,
     high, log), ("int", low, high) or ("choice", values). ``citation`` is a key of the bibliography; ``fidelity``

@@ -48,7 +48,7 @@ _PAPER: tuple[Row, ...] = (
         inputs=("interactions", "attributes"),
         defaults={
             "dim": 64,
-            "history": 50,
+            "watched": 50,
             "hidden": 256,
             "temperature": 0.1,
             "dropout": 0.2,
@@ -64,7 +64,7 @@ _PAPER: tuple[Row, ...] = (
         },
         search={
             "dim": ("choice", [32, 64, 128, 256]),
-            "history": ("choice", [20, 50, 100]),
+            "watched": ("choice", [20, 50, 100]),
             "hidden": ("choice", [64, 256, 1024]),
             "temperature": ("float", 0.03, 0.3, True),
             "dropout": ("choice", [0.0, 0.2, 0.5]),
@@ -73,9 +73,9 @@ _PAPER: tuple[Row, ...] = (
         citation="covington2016youtube",
         fidelity="adapted",
         adaptation=(
-            "The candidate generator alone; the history is a random part of the user's other training positives, as the "
-            "split is random, not what he watched before; users and items have length 1, as in public code, and one "
-            "hidden layer where the original has three."
+            "The candidate generator alone; the history is part of the user's other training positives, as the split "
+            "is random, not what he watched before; users and items have length 1, as in public code, and one hidden "
+            "layer where the original has three."
         ),
         family="deep",
     ),
@@ -107,9 +107,9 @@ _PAPER: tuple[Row, ...] = (
         citation="ying2018shan",
         fidelity="adapted",
         adaptation=(
-            "SHAN, which the paper calls SRSHAN and SRSCHAN. There are no sessions: the user's newest training positives "
-            "are the short-term set, the next newest the long-term one, without the target; without timestamps "
-            "both are random. Adam in batches."
+            "SHAN, which the paper calls SRSHAN and SRSCHAN. There are no sessions: the user's newest training "
+            "positives are the short-term set, the next newest the long-term one, without the target; without "
+            "timestamps both are random. Adam in batches."
         ),
         family="deep",
     ),
@@ -149,9 +149,10 @@ _PAPER: tuple[Row, ...] = (
         citation="ma2018camn",
         fidelity="adapted",
         adaptation=(
-            "CAMN-like, built from a summary, as no code is public: an item stands for the tweet, the user's liked items, "
-            "the target left out, for his posts; learned projections of one frozen picture vector stand for regions; "
-            "user and item have id vectors, and the memory is asked by the user alone, so that all items can be ranked. BPR."
+            "CAMN-like, built from a summary, as no code is public: an item stands for the tweet, the user's liked "
+            "items, the target left out, for his posts; learned projections of one frozen picture vector stand for "
+            "regions; user and item have id vectors, and the user alone asks the memory, so that all items can be "
+            "ranked. BPR."
         ),
         family="deep",
     ),

@@ -36,20 +36,18 @@ class SHANNetwork(HistoryNetwork):
     x_i = id_i or, in a "+", W [id_i ; z_i].
     """
 
-    def __init__(
-        self, history: np.ndarray, n_items: int, settings: SHAN, content: np.ndarray | None
-    ) -> None:
+    def __init__(self, history: np.ndarray, n_items: int, settings: SHAN, content: np.ndarray | None) -> None:
         super().__init__(history, n_items, settings.dim, settings.l2, content, settings.content_units)
         self.short, self.l2_attention = settings.short, settings.l2_attention
         self.users = self.table(self.n_users, settings.dim, "users")
-        self.project = keras.layers.Dense(settings.dim, use_bias=False)
+        self.project = None if content is None else keras.layers.Dense(settings.dim, use_bias=False)
         self.long_term, self.both = Attention(settings.dim), Attention(settings.dim)
         self.built_by_a_call()
 
     def item_vectors(self, items: Tensor, training: bool = False) -> Tensor:
         """x_i."""
         own = self.id_and_content(items, training)
-        return own if self.content is None else self.project(own)
+        return own if self.project is None else self.project(own)
 
     def item_states(self, items: Tensor, training: bool = False) -> Tensor:
         """x_i."""

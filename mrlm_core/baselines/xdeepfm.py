@@ -40,8 +40,9 @@ class XDeepFMNetwork(TripletNetwork):
         self.linear = [self.table(side.size, 1, f"linear, {name}", deviation=1e-4)
                        for side, name in zip(attributes, names, strict=True)]
         self.content = None if content is None else ContentBlock(content, settings.content_units)
-        self.content_field = keras.layers.Dense(self.dim, use_bias=False)
-        self.content_linear = keras.layers.Dense(1, use_bias=False)
+        if content is not None:
+            self.content_field = keras.layers.Dense(self.dim, use_bias=False)
+            self.content_linear = keras.layers.Dense(1, use_bias=False)
         self.cin = [keras.layers.Dense(settings.cin_units, use_bias=False) for _ in range(settings.cin_layers)]
         # The first deep layer reads both sides' fields: a share of each, the second of them with the bias.
         self.first = [keras.layers.Dense(settings.deep_units, use_bias=bias) for bias in (False, True)]
