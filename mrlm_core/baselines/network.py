@@ -97,8 +97,11 @@ class TripletNetwork(keras.Model, ABC):
 
     def rows(self, table: Any, indices: Tensor) -> Tensor:
         """Rows of a ``table``, any shape of ``indices`` with the batch first; they count in the penalty."""
-        found = ops.take(table, indices, axis=0)
-        self._squares.append(ops.sum(ops.square(found)) / ops.cast(ops.shape(indices)[0], "float32"))
+        return self.penalised(ops.take(table, indices, axis=0))
+
+    def penalised(self, found: Tensor) -> Tensor:
+        """``found`` ``[B, ...]`` as it is; it counts in the penalty."""
+        self._squares.append(ops.sum(ops.square(found)) / ops.cast(ops.shape(found)[0], "float32"))
         return found
 
     def built_by_a_call(self) -> None:
@@ -152,7 +155,7 @@ class GradientRecommender(ABC):
         )
         self.after_training(interactions)
         self.report = {"parameters": int(sum(np.prod(v.shape) for v in self.model.trainable_variables)),
-                       "selection_users": len(users)}
+                       "selection_users": len(users), **self.facts()}
 
     selection_users = 20_000  # at most so many choose the epoch; fewer where a score costs much
 
@@ -160,6 +163,10 @@ class GradientRecommender(ABC):
         """Mean Recall@20 of ``users`` on validation."""
         of_users, of_items = self.model.vectors()
         return mean_recall(of_users, of_items, interactions, CUTOFF, users=users)
+
+    def facts(self) -> dict[str, Any]:
+        """What else the record should tell of this training."""
+        return {}
 
     def after_training(self, interactions: Interactions) -> None:
         """Keep what ranking needs."""

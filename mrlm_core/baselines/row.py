@@ -9,6 +9,7 @@ from typing import Any
 INPUTS = ("interactions", "initial_vectors", "clusters", "attributes", "sentences", "features", "triples", "content",
           "checkpoint")
 FAMILIES = ("simple", "deep", "control", "mrlm")
+RAW = {"text": "sentences", "knowledge": "triples"}  # what a model may read of a role in place of its vectors
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,10 @@ class Row:
     """One model.
 
     ``inputs`` are what ``fit`` takes, of ``INPUTS``: "attributes" the fields of users and items, "sentences" the words
-    of the items' texts, "features" vectors of the modalities in ``needs`` and ``reads``, "triples" the knowledge graph,
-    "content" the vectors of all other modalities side by side (a "+" model), "checkpoint" a folder to save progress
-    in. Without a modality in ``needs`` the model cannot run; those in ``reads`` it takes where they are there. Roles
-    are ``datasets.contract.Modality.role``.
+    of the items' texts, "triples" the knowledge graph, "features" vectors of the other modalities in ``needs`` and
+    ``reads``, "content" the vectors of all further modalities side by side (a "+" model), "checkpoint" a folder to save
+    progress in. Without a modality in ``needs`` the model cannot run; those in ``reads`` it takes where they are there.
+    Roles are ``datasets.contract.Modality.role``.
 
     ``defaults`` are the constructor's arguments, their only home. ``search`` maps a hyperparameter to ("float", low,
     high, log), ("int", low, high) or ("choice", values). ``citation`` is a key of the bibliography; ``fidelity``
@@ -43,6 +44,14 @@ class Row:
     def base(self) -> str:
         """The model without its "+"."""
         return self.name.removesuffix("+")
+
+    def takes(self, role: str) -> bool:
+        """Whether the model itself reads modalities of this role."""
+        return role in (*self.needs, *self.reads)
+
+    def takes_vectors(self, role: str) -> bool:
+        """Whether it reads them as vectors."""
+        return "features" in self.inputs and self.takes(role) and RAW.get(role) not in self.inputs
 
 
 def plus(row: Row) -> Row:

@@ -41,6 +41,15 @@ def field_table(ids: np.ndarray, attributes: pd.DataFrame, kinds: dict[str, str]
     return FieldTable(("id", *kinds), indices, weights, int(offsets[-1]))
 
 
+def without_id(table: FieldTable) -> FieldTable | None:
+    """The fields of ``table`` but the first, which is the id; None where there are no others."""
+    if len(table.names) == 1:
+        return None
+    ids = len(table.indices)
+    indices = np.maximum(table.indices[:, 1:] - ids, 0)  # padding lies before all values
+    return FieldTable(table.names[1:], indices, table.weights[:, 1:], table.size - ids)
+
+
 def _numeric(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     values = column.astype(float).to_numpy()
     if np.isnan(values).all():

@@ -16,6 +16,7 @@ from keras import ops
 from mrlm_core.datasets.contract import Dataset
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.model.losses import cosine_similarity, verification_loss
+from mrlm_core.preprocessing.field_layers import compressed_interactions, embedded, mean_square
 from mrlm_core.preprocessing.fields import FieldTable, field_table
 from mrlm_core.preprocessing.initial_features import BY_COSINE, cosine_recall
 from mrlm_core.preprocessing.initial_training import train
@@ -72,11 +73,7 @@ class XDeepFM(keras.Model, ABC):
 
     def embed(self, values: Tensor, side: int, rows: Tensor) -> Tensor:
         """Each field ``[B, F, K]`` of one side's rows as the weighted sum of its values' rows of ``values``."""
-        table = self.sides[side]
-        offset = 0 if side == 0 else self.sides[0].size
-        indices = ops.take(ops.convert_to_tensor(table.indices + offset), rows, axis=0)
-        weights = ops.take(ops.convert_to_tensor(table.weights), rows, axis=0)
-        return ops.sum(ops.take(values, indices, axis=0) * weights[..., None], axis=2)
+        return embedded(values, self.sides[side], rows, 0 if side == 0 else self.sides[0].size)
 
 
 class PairXDeepFM(XDeepFM):
@@ -192,25 +189,6 @@ class TwoTowerXDeepFM(XDeepFM):
 
 
 READ_OUTS: dict[str, type[PairXDeepFM] | type[TwoTowerXDeepFM]] = {"A": PairXDeepFM, "D": TwoTowerXDeepFM}
-
-
-def compressed_interactions(fields: Tensor, layers: list[Any]) -> Tensor:
-    """CIN: X^k_h = sum_ij W^k_hij (X^{k-1}_i * X^0_j), each layer summed over D; ``[B, m, D]`` -> ``[B, sum H_k]``.
-
-    ``layers`` are bias-free dense layers that hold W^k over the flattened (i, j). Lian et al. 2018, Eq. 6-8.
-    """
-    base = ops.transpose(fields, (0, 2, 1))  # [B, D, m]
-    state, pooled = base, []
-    for layer in layers:
-        outer = state[:, :, :, None] * base[:, :, None, :]
-        state = layer(ops.reshape(outer, (-1, base.shape[1], state.shape[2] * base.shape[2])))
-        pooled.append(ops.sum(state, axis=1))
-    return ops.concatenate(pooled, axis=1)
-
-
-def mean_square(fields: Tensor) -> Tensor:
-    """Mean over B of the squared length of the fields ``[B, F, D]``."""
-    return ops.mean(ops.sum(ops.square(fields), axis=(1, 2)))
 
 
 def train_xdeepfm(

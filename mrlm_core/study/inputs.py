@@ -26,7 +26,7 @@ def missing(row: Row, dataset: Dataset) -> tuple[str, ...]:
 def own(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
     """The modalities that the model itself reads."""
     names = pipeline.chosen_modalities(dataset, wanted)
-    return tuple(name for name in names if dataset.modalities[name].role in (*row.needs, *row.reads))
+    return tuple(name for name in names if row.takes(dataset.modalities[name].role))
 
 
 def others(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -35,12 +35,16 @@ def others(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple[
     return tuple(name for name in pipeline.chosen_modalities(dataset, wanted) if name not in mine)
 
 
+def as_vectors(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Those of its own whose vectors the model reads, not their words or triples."""
+    return tuple(name for name in own(row, dataset, wanted) if row.takes_vectors(dataset.modalities[name].role))
+
+
 def encoded(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
     """The modalities whose vectors reach the model, as clusters, features or content."""
     if "clusters" in row.inputs:
         return pipeline.chosen_modalities(dataset, wanted)
-    names = own(row, dataset, wanted) if "features" in row.inputs else ()
-    return names + (others(row, dataset, wanted) if "content" in row.inputs else ())
+    return as_vectors(row, dataset, wanted) + (others(row, dataset, wanted) if "content" in row.inputs else ())
 
 
 def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -66,7 +70,7 @@ def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dic
             made[name], sources[name] = pipeline.modality_clusters(dataset, name, config.preprocessing)
         inputs["clusters"] = pipeline.assign(made, spec.clusters, spec.seed)
     if "features" in row.inputs:
-        inputs["features"] = features(own(row, dataset, spec.modalities))
+        inputs["features"] = features(as_vectors(row, dataset, spec.modalities))
     if "content" in row.inputs:
         from mrlm_core.baselines.content import side_by_side
 

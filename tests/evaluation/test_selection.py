@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mrlm_core.datasets.splits import interactions, random_split
-from mrlm_core.evaluation.selection import mean_recall, users_of
+from mrlm_core.evaluation.selection import mean_recall, mean_recall_of, users_of
 
 USERS, ITEMS = 30, 40
 
@@ -39,6 +39,15 @@ def by_hand(vectors, parts, part, users, cutoff=7):
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_mean_recall_is_what_counting_by_hand_gives(parts, vectors, part):
     assert mean_recall(*vectors, parts, 7, part) == pytest.approx(by_hand(vectors, parts, part, range(USERS)))
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_scores_that_are_no_product_of_vectors_are_ranked_as_they_are(parts, vectors, part):
+    """A user's row is asked for by his own number, also when only some users are ranked."""
+    scores, asked = vectors[1].T, users_of(parts, part)[::2]
+    found = mean_recall_of(lambda users: scores[users], parts, 7, part, users=asked)
+    assert found == pytest.approx(by_hand(vectors, parts, part, asked))
+    assert found != pytest.approx(mean_recall(*vectors, parts, 7, part))
 
 
 def test_beyond_the_most_a_fixed_sample_of_those_with_a_positive_is_taken(parts, vectors):
