@@ -6,6 +6,7 @@ Shapes: B rows of a batch, U users, V items, k the length of a state.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from keras import ops
 
 from mrlm_core.datasets.splits import Interactions
+from mrlm_core.errors import ConfigError, problem
 from mrlm_core.evaluation.selection import mean_recall, users_of
 from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, seed_everything
 from mrlm_core.training.optimizer import Adam, on_tensorflow
@@ -24,7 +26,7 @@ Tensor = Any
 NOBODY = -1  # no target to leave out of a history
 CUTOFF = 20  # of the validation Recall that stops the training
 ROWS_AT_ONCE = 1024  # users or items whose states are computed together when ranking
-OBJECTIVES = ("bpr", "log loss")
+OBJECTIVES = ("bpr", "log loss", "rating")
 
 
 class TripletNetwork(keras.Model, ABC):
@@ -37,7 +39,7 @@ class TripletNetwork(keras.Model, ABC):
 
     def __init__(self, l2: float, objective: str = "bpr") -> None:
         super().__init__()
-        self.l2, self.objective = l2, objective
+        self.l2, self.objective = l2, one_of("objective", objective, OBJECTIVES)
         self._squares: list[Tensor] = []
 
     @abstractmethod
@@ -75,10 +77,13 @@ class TripletNetwork(keras.Model, ABC):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
-        """BPR-Opt of the margins (Rendle et al. 2009), or the log loss of the pairs, plus l2 / 2 of the rows read."""
+        """BPR-Opt of the margins (Rendle et al. 2009), the log loss of the pairs, or the squared error where positives
+        should score 1 and negatives 0 ("rating"); plus l2 / 2 of the rows read."""
         positive, negative = y_pred["positive"], y_pred["negative"]
         if self.objective == "bpr":
             loss = ops.mean(ops.softplus(negative - positive))
+        elif self.objective == "rating":
+            loss = ops.mean(ops.square(positive - 1)) + ops.mean(ops.square(negative))
         else:
             loss = ops.mean(ops.softplus(-positive)) + ops.mean(ops.softplus(negative))
         return loss + self.l2 / 2 * y_pred["size"]
@@ -100,10 +105,10 @@ class TripletNetwork(keras.Model, ABC):
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """States of all users ``[U, k]``, nothing left out, and of all items ``[V, k]``."""
-        users = [self.user_states(part, np.full(len(part), NOBODY, np.int32)) for part in _parts(self.n_users)]
-        items = [self.item_states(part) for part in _parts(self.n_items)]
+        users = in_parts(lambda part: self.user_states(part, np.full(len(part), NOBODY, np.int32)), self.n_users)
+        items = in_parts(self.item_states, self.n_items)
         self._squares = []
-        return _joined(users), _joined(items)
+        return users, items
 
     n_users: int
     n_items: int
@@ -129,7 +134,9 @@ class NetworkRecommender(ABC):
         seed_everything(seed)
         self.model = self.network(interactions, seed, **inputs)
         self.model.compile(Adam(self.learning_rate, rows=on_tensorflow()), steps_per_execution=STEPS_PER_CALL)
-        sampler = TripletSampler(interactions, "uniform", self.negatives)
+        # Ratings are regressed on what was rated: the negatives are then those below the threshold.
+        arm = "explicit" if self.model.objective == "rating" else "uniform"
+        sampler = TripletSampler(interactions, arm, self.negatives)
         batch = min(self.batch_size, len(sampler.users))
         users = users_of(interactions, most=self.selection_users)
         self.history: History = fit(
@@ -160,6 +167,13 @@ class NetworkRecommender(ABC):
         return self._factors[0][users] @ self._factors[1].T
 
 
+def one_of(name: str, value: str, known: tuple[str, ...]) -> str:
+    """``value`` where it is one of the ``known`` ones of hyperparameter ``name``; raises ConfigError otherwise."""
+    if value not in known:
+        raise ConfigError(problem(f"hyperparameter {name!r}", f"one of {known}", repr(value), "Correct its name."))
+    return value
+
+
 def histories(interactions: Interactions, length: int) -> np.ndarray:
     """The ``length`` newest training positives of each user, int32 ``[U, length]``, -1 padded."""
     return interactions.latest(length).astype(np.int32)
@@ -183,10 +197,8 @@ def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
     return ops.where(mask, weights, 0.0)
 
 
-def _parts(count: int) -> list[np.ndarray]:
-    return [np.arange(start, min(start + ROWS_AT_ONCE, count), dtype=np.int32)
-            for start in range(0, count, ROWS_AT_ONCE)]
-
-
-def _joined(parts: list[Tensor]) -> np.ndarray:
-    return np.concatenate([ops.convert_to_numpy(part) for part in parts]).astype(np.float32)
+def in_parts(states_of: Callable[[np.ndarray], Tensor], count: int) -> np.ndarray:
+    """``states_of`` the first ``count`` users or items ``[B]`` -> ``[B, k]``, ROWS_AT_ONCE at a time, ``[count, k]``."""
+    parts = [np.arange(start, min(start + ROWS_AT_ONCE, count), dtype=np.int32)
+             for start in range(0, count, ROWS_AT_ONCE)]
+    return np.concatenate([ops.convert_to_numpy(states_of(part)) for part in parts]).astype(np.float32)
