@@ -45,7 +45,7 @@ class HAUPNetwork(TripletNetwork):
         super().__init__(settings.l2, settings.objective)
         self.n_users, self.n_items = len(history), len(sentences.words)
         dim = settings.dim
-        self.history = ops.convert_to_tensor(history)
+        self.liked = ops.convert_to_tensor(history)
         self.users, self.items = self.table(self.n_users, dim, "users"), self.table(self.n_items, dim, "items")
         self.user_bias = self.table(self.n_users, 1, "user bias", deviation=1e-4)
         self.item_bias = self.table(self.n_items, 1, "item bias", deviation=1e-4)
@@ -59,7 +59,7 @@ class HAUPNetwork(TripletNetwork):
 
     def user_states(self, users: Tensor, targets: Tensor, training: bool = False) -> Tensor:
         """q_u + X_u, b_u + mu, and 1; the target's text is not among what X_u is made of."""
-        history = ops.take(self.history, users, axis=0)
+        history = ops.take(self.liked, users, axis=0)
         items = ops.maximum(history, 0)
         readable = without(history, targets) & ops.take(self.text.reader.described, items, axis=0)
         texts = self.over_texts(once(items, self.text), readable)

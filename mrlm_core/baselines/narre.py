@@ -29,7 +29,7 @@ class NARRENetwork(TripletNetwork):
         super().__init__(settings.l2, settings.objective)
         self.n_users, self.n_items = len(history), len(sentences.words)
         dim, attention = settings.dim, settings.attention
-        self.history, self.reader = ops.convert_to_tensor(history), SentenceReader(sentences)
+        self.liked, self.reader = ops.convert_to_tensor(history), SentenceReader(sentences)
         self.users, self.items = self.table(self.n_users, dim, "users"), self.table(self.n_items, dim, "items")
         self.read_items = self.table(self.n_items, dim, "items in histories")
         self.user_bias = self.table(self.n_users, 1, "user bias", deviation=1e-4)
@@ -46,7 +46,7 @@ class NARRENetwork(TripletNetwork):
 
     def user_states(self, users: Tensor, targets: Tensor, training: bool = False) -> Tensor:
         """w o (q_u + X_u), b_u + mu, and 1; the target's text is not among what X_u is made of."""
-        history = ops.take(self.history, users, axis=0)
+        history = ops.take(self.liked, users, axis=0)
         items = ops.maximum(history, 0)
         readable = without(history, targets) & ops.take(self.reader.described, items, axis=0)
         ids = ops.relu(self.rows(self.read_items, items) * ops.cast(readable, "float32")[:, :, None])
