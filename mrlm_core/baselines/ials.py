@@ -44,36 +44,54 @@ class IALS:
         return self._users, self._items
 
     def _solved(self, positives: csr_matrix, fixed: np.ndarray) -> np.ndarray:
-        """The best vectors ``[rows, dim]`` of one side against the ``fixed`` vectors of the other."""
         degrees = np.diff(positives.indptr)
         strength = self.l2 * (degrees + self.unobserved_weight * len(fixed)) ** self.frequency_exponent
-        # In the eigenbasis of the part that all rows share, that part and the l2 term are diagonal.
-        shared, basis = np.linalg.eigh(fixed.T.astype(np.float64) @ fixed)
-        diagonal = (self.unobserved_weight * shared + strength[:, None]).astype(np.float32)
-        # One zero row at the end: what short rows are padded with.
-        rotated = np.vstack([fixed @ basis, np.zeros((1, self.dim))]).astype(np.float32)
-        solved = np.zeros((len(degrees), self.dim), np.float32)
-        for rows in _blocks_of_like_degree(degrees, self.dim):
-            slots = np.arange(degrees[rows].max())
-            places = positives.indptr[rows][:, None] + slots
-            inside = slots < degrees[rows][:, None]
-            columns = np.where(inside, positives.indices[np.where(inside, places, 0)], len(fixed))
-            solved[rows] = _least_squares(rotated[columns], diagonal[rows])
-        return solved @ basis.T.astype(np.float32)
+        return solved(positives, fixed, self.unobserved_weight, strength)
 
 
-def _least_squares(observed: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
-    """(O'O + diag)^-1 O'1 for each ``observed`` O ``[rows, m, dim]``, by the smaller of its two Gram matrices."""
+def solved(
+    observed: csr_matrix, fixed: np.ndarray, unobserved_weight: float, strength: np.ndarray,
+    prior: np.ndarray | None = None,
+) -> np.ndarray:
+    """The best vectors x ``[rows, dim]`` of one side against the ``fixed`` vectors f of the other.
+
+    Each minimises the sum over its ``observed`` values of (value - x'f)^2, plus ``unobserved_weight`` times the sum
+    over all f of (x'f)^2, plus its ``strength`` ``[rows]`` times |x - prior|^2, prior 0 unless given.
+    """
+    dim, degrees = fixed.shape[1], np.diff(observed.indptr)
+    # In the eigenbasis of the part that all rows share, that part and the penalty are diagonal.
+    shared, basis = np.linalg.eigh(fixed.T.astype(np.float64) @ fixed)
+    diagonal = (unobserved_weight * shared + strength[:, None]).astype(np.float32)
+    pull = np.zeros((len(degrees), dim), np.float32)
+    found = np.zeros_like(pull)
+    if prior is not None:
+        pull = (strength[:, None] * (prior @ basis)).astype(np.float32)
+        found = pull / diagonal  # where nothing is observed
+    # One zero row at the end: what short rows are padded with.
+    rotated = np.vstack([fixed @ basis, np.zeros((1, dim))]).astype(np.float32)
+    for rows in _blocks_of_like_degree(degrees, dim):
+        slots = np.arange(degrees[rows].max())
+        inside = slots < degrees[rows][:, None]
+        places = np.where(inside, observed.indptr[rows][:, None] + slots, 0)
+        columns = np.where(inside, observed.indices[places], len(fixed))
+        found[rows] = _least_squares(rotated[columns], observed.data[places], diagonal[rows], pull[rows])
+    return found @ basis.T.astype(np.float32)
+
+
+def _least_squares(observed: np.ndarray, values: np.ndarray, diagonal: np.ndarray, pull: np.ndarray) -> np.ndarray:
+    """(O'O + D)^-1 (O'values + pull) for each ``observed`` O ``[rows, m, dim]``, by the smaller of its Gram matrices."""
     transposed = observed.transpose(0, 2, 1)
     n_observed, dim = observed.shape[1:]
-    if n_observed < dim:  # (O'O + D)^-1 O' = D^-1 O' (O D^-1 O' + I)^-1
+    if n_observed < dim:  # D^-1 (pull + O' (O D^-1 O' + I)^-1 (values - O D^-1 pull))
         scaled = observed / diagonal[:, None, :]
         gram = scaled @ transposed + np.eye(n_observed, dtype=np.float32)
-        weights = np.linalg.solve(gram, np.ones((len(gram), n_observed, 1), np.float32))
-        return (scaled.transpose(0, 2, 1) @ weights)[:, :, 0]
+        residuals = values[:, :, None] - scaled @ pull[:, :, None]
+        weights = np.linalg.solve(gram, residuals)
+        return pull / diagonal + (scaled.transpose(0, 2, 1) @ weights)[:, :, 0]
     gram = transposed @ observed
     gram[:, np.arange(dim), np.arange(dim)] += diagonal
-    return np.linalg.solve(gram, observed.sum(axis=1)[:, :, None])[:, :, 0]
+    wanted = (observed * values[:, :, None]).sum(axis=1) + pull
+    return np.linalg.solve(gram, wanted[:, :, None])[:, :, 0]
 
 
 def _blocks_of_like_degree(degrees: np.ndarray, dim: int) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from mrlm_core.datasets.splits import Interactions
-from mrlm_core.errors import DatasetError, problem
+from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.evaluation.ranking import known_users
 from mrlm_core.evaluation.selection import mean_recall, users_of
 from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, seed_everything
@@ -27,7 +27,7 @@ Tensor = Any
 NOBODY = -1  # no target to leave out of a history
 CUTOFF = 20  # of the validation Recall that stops the training
 ROWS_AT_ONCE = 1024  # users or items whose states are computed together when ranking
-OBJECTIVES = ("bpr", "log loss")
+OBJECTIVES = ("bpr", "log loss", "rating")
 
 
 class TripletNetwork(keras.Model, ABC):
@@ -40,7 +40,7 @@ class TripletNetwork(keras.Model, ABC):
 
     def __init__(self, l2: float, objective: str = "bpr") -> None:
         super().__init__()
-        self.l2, self.objective = l2, objective
+        self.l2, self.objective = l2, one_of("objective", objective, OBJECTIVES)
         self._squares: list[Tensor] = []
         self.terms = {name: keras.metrics.Mean(name=name) for name in ("ranking", "penalty")}
 
@@ -79,10 +79,13 @@ class TripletNetwork(keras.Model, ABC):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
-        """BPR-Opt of the margins (Rendle et al. 2009), or the log loss of the pairs, plus l2 / 2 of the rows read."""
+        """BPR-Opt of the margins (Rendle et al. 2009), the log loss of the pairs, or the squared error where positives
+        should score 1 and negatives 0 ("rating"); plus l2 / 2 of the rows read."""
         positive, negative = y_pred["positive"], y_pred["negative"]
         if self.objective == "bpr":
             loss = ops.mean(ops.softplus(negative - positive))
+        elif self.objective == "rating":
+            loss = ops.mean(ops.square(positive - 1)) + ops.mean(ops.square(negative))
         else:
             loss = ops.mean(ops.softplus(-positive)) + ops.mean(ops.softplus(negative))
         penalty = self.l2 / 2 * y_pred["size"]
@@ -189,8 +192,16 @@ class NetworkRecommender(GradientRecommender):
     negatives: int  # uniform ones a positive and epoch
 
     def sampler(self, interactions: Interactions) -> TripletSampler:
-        """Training positives with uniform negatives."""
-        return TripletSampler(interactions, "uniform", self.negatives)
+        """Training positives with uniform negatives; ratings are regressed on what was rated, low ratings included."""
+        arm = "explicit" if self.model.objective == "rating" else "uniform"
+        return TripletSampler(interactions, arm, self.negatives)
+
+
+def one_of(name: str, value: str, known: tuple[str, ...]) -> str:
+    """``value`` where it is one of the ``known`` ones of hyperparameter ``name``; raises ConfigError otherwise."""
+    if value not in known:
+        raise ConfigError(problem(f"hyperparameter {name!r}", f"one of {known}", repr(value), "Correct its name."))
+    return value
 
 
 def histories(interactions: Interactions, length: int) -> np.ndarray:

@@ -1,0 +1,107 @@
+"""HAUP-like: attention over words, sentences and a user's texts, beside latent factors (after Xing et al. 2019)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from mrlm_core.baselines.content import ContentBlock
+from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, histories, without
+from mrlm_core.baselines.sentences import Sentences
+from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordTable, once
+from mrlm_core.datasets.splits import Interactions
+
+
+class HierarchicalText(keras.layers.Layer):
+    """Items ``[n]`` -> their texts ``[n, 2 units]``: GRUs in both directions, then attention, over words and over
+    sentences (Yang et al. 2016, Eqs. 1-10); zeros for an item without a text."""
+
+    def __init__(self, sentences: Sentences, word_dim: int, units: int, attention: int) -> None:
+        super().__init__()
+        self.reader, self.words = SentenceReader(sentences), WordTable(sentences.size, word_dim)
+        self.along_words, self.along_sentences = both_ways(units), both_ways(units)
+        self.over_words, self.over_sentences = AttentionPool(attention, "tanh"), AttentionPool(attention, "tanh")
+
+    def call(self, items: Tensor) -> Tensor:
+        """The states of whole texts."""
+        sentences, written = self.reader(items, self.sentences)
+        return self.over_sentences(self.along_sentences(sentences, mask=never_empty(written)), written)
+
+    def sentences(self, words: Tensor) -> Tensor:
+        """Sentences ``[m, W]`` -> ``[m, 2 units]``."""
+        vectors, known = self.words(words)
+        return self.over_words(self.along_words(vectors, mask=never_empty(known)), known)
+
+
+class HAUPNetwork(TripletNetwork):
+    """Score (q_u + X_u) . (p_i + Y_i) + b_u + b_i + mu, Y_i of the item's text and X_u of the user's positives' texts."""
+
+    def __init__(
+        self, history: np.ndarray, sentences: Sentences, settings: HAUP, content: np.ndarray | None = None
+    ) -> None:
+        super().__init__(settings.l2, settings.objective)
+        self.n_users, self.n_items = len(history), len(sentences.words)
+        dim = settings.dim
+        self.liked = ops.convert_to_tensor(history)
+        self.users, self.items = self.table(self.n_users, dim, "users"), self.table(self.n_items, dim, "items")
+        self.user_bias = self.table(self.n_users, 1, "user bias", deviation=1e-4)
+        self.item_bias = self.table(self.n_items, 1, "item bias", deviation=1e-4)
+        self.mean = self.add_weight(shape=(), initializer="zeros", name="mu")
+        self.text = HierarchicalText(sentences, settings.word_dim, settings.gru, settings.attention)
+        self.over_texts = AttentionPool(settings.attention, "tanh")
+        self.to_user, self.to_item = keras.layers.Dense(dim), keras.layers.Dense(dim)
+        self.dropout = keras.layers.Dropout(settings.dropout)
+        self.content = None if content is None else ContentBlock(content, settings.content_units)
+        self.built_by_a_call()
+
+    def user_states(self, users: Tensor, targets: Tensor, training: bool = False) -> Tensor:
+        """q_u + X_u, b_u + mu, and 1; the target's text is not among what X_u is made of."""
+        history = ops.take(self.liked, users, axis=0)
+        items = ops.maximum(history, 0)
+        readable = without(history, targets) & ops.take(self.text.reader.described, items, axis=0)
+        texts = self.over_texts(once(items, self.text), readable)
+        own = self.rows(self.users, users) + self.to_user(self.dropout(texts, training=training))
+        bias = self.rows(self.user_bias, users) + self.mean
+        return ops.concatenate([own, bias, ops.ones_like(bias)], axis=1)
+
+    def item_states(self, items: Tensor, training: bool = False) -> Tensor:
+        """p_i + Y_i, 1, and b_i."""
+        product = self.dropout(once(items, self.text), training=training)
+        if self.content is not None:
+            product = ops.concatenate([product, self.content(items, training=training)], axis=1)
+        bias = self.rows(self.item_bias, items)
+        own = self.rows(self.items, items) + self.to_item(product)
+        return ops.concatenate([own, ops.ones_like(bias), bias], axis=1)
+
+
+@dataclass(kw_only=True)
+class HAUP(NetworkRecommender):
+    """A hierarchical attention network on the items' own texts, where the original reads reviews."""
+
+    dim: int
+    word_dim: int
+    gru: int
+    attention: int
+    texts: int  # at most so many of a user's
+    dropout: float
+    content_units: int
+    objective: str
+
+    def network(  # type: ignore[override]
+        self, interactions: Interactions, seed: int, sentences: Sentences, content: np.ndarray | None = None
+    ) -> HAUPNetwork:
+        """``sentences`` of the items; ``content`` float32 ``[V, d]`` joins the product's vector."""
+        return HAUPNetwork(histories(interactions, self.texts), sentences, self, content)
+
+
+def both_ways(units: int) -> keras.layers.Layer:
+    """A GRU along a sequence and one against it, their states side by side."""
+    return keras.layers.Bidirectional(keras.layers.GRU(units, return_sequences=True))
+
+
+def never_empty(mask: Tensor) -> Tensor:
+    """``mask`` ``[n, L]`` with the first element on: a GRU on a GPU takes no empty sequence. Attention leaves it out."""
+    return mask | (ops.arange(ops.shape(mask)[1]) == 0)[None, :]

@@ -1,0 +1,127 @@
+"""Rows of the paper's baselines that read texts: ConvMF, NARRE, HAUP."""
+
+from __future__ import annotations
+
+from mrlm_core.baselines.row import Row
+
+_TEXT_ONLY = (
+    "There are no reviews: an item's own sentences stand in for its reviews, and the texts of a user's newest training "
+    "positives, the target left out, for his. Words are learned from a random start. "
+)
+_REGRESSED = (
+    "With objective 'rating' the published squared error, on 1 for a training positive and 0 for a training rating "
+    "below the threshold, as the ratings themselves are not given."
+)
+_NARRE_AND_HAUP_SEARCH = {
+    "dim": ("choice", [32, 64, 128]),
+    "word_dim": ("choice", [64, 100, 300]),
+    "learning_rate": ("float", 5e-4, 1e-2, True),
+    "l2": ("float", 1e-4, 0.1, True),
+    "dropout": ("choice", [0.0, 0.2, 0.5]),
+    "texts": ("choice", [5, 10, 20]),
+}
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        name="ConvMF",
+        module="mrlm_core.baselines.convmf",
+        cls="ConvMF",
+        inputs=("interactions", "sentences"),
+        needs=("text",),
+        defaults={
+            "dim": 50,
+            "word_dim": 64,
+            "filters": 50,
+            "hidden": 200,
+            "dropout": 0.2,
+            "lambda_users": 3.0,
+            "lambda_items": 1.0,
+            "unobserved_weight": 0.05,
+            "cnn_epochs": 5,
+            "learning_rate": 0.001,
+            "batch_size": 128,
+            "max_epochs": 50,
+            "patience": 5,
+            "content_units": 64,
+            "objective": "all pairs",
+        },
+        search={
+            "dim": ("choice", [50, 100, 200]),
+            "word_dim": ("choice", [64, 200]),
+            "filters": ("choice", [50, 100]),
+            "lambda_users": ("float", 0.1, 100.0, True),
+            "lambda_items": ("float", 0.1, 100.0, True),
+            "unobserved_weight": ("float", 0.003, 0.3, True),
+        },
+        citation="kim2016convmf",
+        fidelity="adapted",
+        adaptation=(
+            "Least squares in turn with epochs of the text network, as published, but on positives and, weighted low, "
+            "all unobserved pairs, stopped early on validation Recall@20; Adam, words from a random start, windows "
+            "within sentences. " + _REGRESSED
+        ),
+        family="deep",
+    ),
+    Row(
+        name="NARRE",
+        module="mrlm_core.baselines.narre",
+        cls="NARRE",
+        inputs=("interactions", "sentences"),
+        needs=("text",),
+        defaults={
+            "dim": 64,
+            "word_dim": 64,
+            "filters": 64,
+            "attention": 32,
+            "texts": 20,
+            "dropout": 0.5,
+            "content_units": 64,
+            "objective": "bpr",
+            "learning_rate": 0.003,
+            "l2": 0.01,
+            "batch_size": 2048,
+            "negatives": 1,
+            "max_epochs": 50,
+            "patience": 5,
+        },
+        search={**_NARRE_AND_HAUP_SEARCH, "filters": ("choice", [64, 100])},
+        citation="chen2018narre",
+        fidelity="adapted",
+        adaptation=(
+            _TEXT_ONLY + "An item's sentences have no author, so its attention goes without one. BPR; the interaction "
+            "is linear as the paper prints it, without the ReLU of its code. " + _REGRESSED
+        ),
+        family="deep",
+    ),
+    Row(
+        name="HAUP",
+        module="mrlm_core.baselines.haup",
+        cls="HAUP",
+        inputs=("interactions", "sentences"),
+        needs=("text",),
+        defaults={
+            "dim": 64,
+            "word_dim": 64,
+            "gru": 50,
+            "attention": 100,
+            "texts": 20,
+            "dropout": 0.5,
+            "content_units": 64,
+            "objective": "bpr",
+            "learning_rate": 0.003,
+            "l2": 0.01,
+            "batch_size": 2048,
+            "negatives": 1,
+            "max_epochs": 50,
+            "patience": 5,
+        },
+        search={**_NARRE_AND_HAUP_SEARCH, "gru": ("choice", [32, 50, 100])},
+        citation="xing2019haup",
+        fidelity="adapted",
+        adaptation=(
+            "HAUP-like: built on Yang et al.'s hierarchical attention from a summary of the original, whose code is not "
+            "public; both sides share the reader of a text. BPR. " + _TEXT_ONLY + _REGRESSED
+        ),
+        family="deep",
+    ),
+)
