@@ -1,18 +1,36 @@
-"""ItemKNN: items whose users are like those of the items the user liked (Sarwar et al. 2001)."""
+"""ItemKNN: items like those that the user liked, by their users (Sarwar et al. 2001), their content, or both."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags, identity
 
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.errors import ConfigError, problem
-from mrlm_core.evaluation.ranking import top_n_of
+from mrlm_core.evaluation.ranking import Score, top_n_of
+from mrlm_core.preprocessing.vectors import Features, unit_rows
 
 WEIGHTINGS = ("none", "tf-idf")
 
 
-class ItemKNN:
+class ItemNeighbours:
+    """Scores an item by the sum of its similarities with the user's training positives, its nearest only."""
+
+    _train: csr_matrix
+    _similarity: csr_matrix  # column: an item, rows: its neighbours
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        """Scores float32 ``[len(users), V]``; zero for a user without training positives."""
+        return (self._train[users] @ self._similarity).toarray().astype(np.float32)
+
+    def factors(self) -> None:
+        """None: the scores are no product of short vectors."""
+        return None
+
+
+class ItemKNN(ItemNeighbours):
     """Sum of the shrunk cosines of an item with the user's training positives, nearest ``neighbours`` only.
 
     ``weighting`` reweights the interactions before the cosine, items being the documents and users the terms, so
@@ -27,28 +45,80 @@ class ItemKNN:
 
     def fit(self, interactions: Interactions, seed: int) -> None:
         """Find each item's neighbours; ``seed`` changes nothing."""
-        self._train, n_items = interactions.train, interactions.n_items
+        self._train = interactions.train
         users_of_items = _weighted(self._train.T.tocsr(), self.weighting)
-        norms = np.sqrt(users_of_items.power(2).sum(axis=1).A1)
+        self._similarity = nearest(shrunk_cosine(users_of_items, None, self.shrink), interactions.n_items,
+                                   self.neighbours)
 
-        def similarity(items: np.ndarray) -> np.ndarray:
-            products = (users_of_items[items] @ users_of_items.T).toarray()
-            return products / (np.outer(norms[items], norms) + self.shrink + 1e-6)
 
-        count, itself = min(self.neighbours, n_items), identity(n_items, np.float32, "csr")
-        neighbours, similarities = top_n_of(similarity, n_items, n_items, count, itself)
-        found = neighbours >= 0
-        entries = similarities[found], (neighbours[found], np.nonzero(found)[0])
-        self._similarity = csr_matrix(entries, shape=(n_items, n_items))
-        self._similarity.eliminate_zeros()
+class ContentItemKNN(ItemNeighbours):
+    """The same by the items' content alone: the modalities' vectors side by side (ItemKNN-CBF).
 
-    def score(self, users: np.ndarray) -> np.ndarray:
-        """Scores float32 ``[len(users), V]``; zero for a user without training positives."""
-        return (self._train[users] @ self._similarity).toarray().astype(np.float32)
+    Each is scaled to length 1; one that an item lacks is zero, and so says nothing about it.
+    """
 
-    def factors(self) -> None:
-        """None: the scores are no product of short vectors."""
-        return None
+    def __init__(self, *, neighbours: int, shrink: float) -> None:
+        self.neighbours, self.shrink = neighbours, shrink
+
+    def fit(self, interactions: Interactions, seed: int, features: Mapping[str, Features]) -> None:
+        """Find each item's neighbours by ``features`` of all modalities; ``seed`` changes nothing."""
+        self._train = interactions.train
+        self._similarity = nearest(shrunk_cosine(None, beside(features), self.shrink), interactions.n_items,
+                                   self.neighbours)
+
+
+class HybridItemKNN(ItemKNN):
+    """The same by users and content: columns of feedback, and of content times ``content_weight`` (ItemKNN-CFCBF)."""
+
+    def __init__(self, *, neighbours: int, shrink: float, weighting: str, content_weight: float) -> None:
+        super().__init__(neighbours=neighbours, shrink=shrink, weighting=weighting)
+        self.content_weight = content_weight
+
+    def fit(  # type: ignore[override]
+        self, interactions: Interactions, seed: int, features: Mapping[str, Features]
+    ) -> None:
+        """Find each item's neighbours by its users and ``features`` of all modalities; ``seed`` changes nothing."""
+        self._train = interactions.train
+        users_of_items = _weighted(self._train.T.tocsr(), self.weighting)
+        content = beside(features) * np.float32(self.content_weight)
+        self._similarity = nearest(shrunk_cosine(users_of_items, content, self.shrink), interactions.n_items,
+                                   self.neighbours)
+
+
+def beside(features: Mapping[str, Features]) -> np.ndarray:
+    """All modalities' vectors, each of length 1 or zero, side by side float32 ``[V, sum of d]``."""
+    return np.concatenate([unit_rows(made.values) for made in features.values()], axis=1, dtype=np.float32)
+
+
+def shrunk_cosine(sparse: csr_matrix | None, dense: np.ndarray | None, shrink: float) -> Score:
+    """a . b / (|a| |b| + shrink) of rows of columns, some ``sparse``, some ``dense``: items -> ``[items, V]``."""
+    squares: np.ndarray | float = 0.0
+    if sparse is not None:
+        squares = squares + sparse.power(2).sum(axis=1).A1
+    if dense is not None:
+        squares = squares + (dense**2).sum(axis=1)
+    norms = np.sqrt(squares)
+
+    def similarity(items: np.ndarray) -> np.ndarray:
+        products: np.ndarray | float = 0.0
+        if sparse is not None:
+            products = (sparse[items] @ sparse.T).toarray()
+        if dense is not None:
+            products = products + dense[items] @ dense.T
+        return products / (np.outer(norms[items], norms) + shrink + 1e-6)
+
+    return similarity
+
+
+def nearest(similarity: Score, n_items: int, neighbours: int) -> csr_matrix:
+    """Similarities ``[V, V]`` of each item, a column, with its nearest others; zero for the rest and for itself."""
+    count, itself = min(neighbours, n_items), identity(n_items, np.float32, "csr")
+    found, similarities = top_n_of(similarity, n_items, n_items, count, itself)
+    there = found >= 0
+    entries = similarities[there], (found[there], np.nonzero(there)[0])
+    kept = csr_matrix(entries, shape=(n_items, n_items))
+    kept.eliminate_zeros()
+    return kept
 
 
 def _weighted(users_of_items: csr_matrix, weighting: str) -> csr_matrix:

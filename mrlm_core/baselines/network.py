@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -96,7 +96,7 @@ class TripletNetwork(keras.Model, ABC):
 
     def built_by_a_call(self) -> None:
         """Make every weight now, so that their order and their random start depend on nothing later."""
-        self(np.zeros((1, 3), np.int32))
+        self(np.zeros((1, self.columns), np.int32))
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """States of all users ``[U, k]``, nothing left out, and of all items ``[V, k]``."""
@@ -107,16 +107,26 @@ class TripletNetwork(keras.Model, ABC):
 
     n_users: int
     n_items: int
+    columns = 3  # of the rows that ``call`` takes
+
+
+class Sampler(Protocol):
+    """Draws the rows of an epoch."""
+
+    @property
+    def size(self) -> int:
+        """Positives, or whatever else it draws from: no batch is larger."""
+
+    def epoch(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
+        """Rows ``[n, columns]`` int32, whole batches of them, that depend on ``rng`` alone."""
 
 
 @dataclass(kw_only=True)
-class NetworkRecommender(ABC):
+class TrainedRecommender(ABC):
     """A recommender that is a TripletNetwork, stopped early on validation Recall@20; its fields are its defaults."""
 
     learning_rate: float
-    l2: float
     batch_size: int
-    negatives: int  # uniform ones a positive and epoch
     max_epochs: int
     patience: int
 
@@ -124,13 +134,17 @@ class NetworkRecommender(ABC):
     def network(self, interactions: Interactions, seed: int, **inputs: Any) -> TripletNetwork:
         """The network, not yet trained, for the inputs that the registry names."""
 
+    @abstractmethod
+    def sampler(self, interactions: Interactions) -> Sampler:
+        """What ``self.model`` is trained on."""
+
     def fit(self, interactions: Interactions, seed: int, checkpoint: Path | None = None, **inputs: Any) -> None:
         """Train; same seed, same scores. With ``checkpoint`` (a folder) a killed training goes on to the same end."""
         seed_everything(seed)
         self.model = self.network(interactions, seed, **inputs)
         self.model.compile(Adam(self.learning_rate, rows=on_tensorflow()), steps_per_execution=STEPS_PER_CALL)
-        sampler = TripletSampler(interactions, "uniform", self.negatives)
-        batch = min(self.batch_size, len(sampler.users))
+        sampler = self.sampler(interactions)
+        batch = min(self.batch_size, sampler.size)
         users = users_of(interactions, most=self.selection_users)
         self.history: History = fit(
             self.model, lambda rng: sampler.epoch(rng, batch), lambda: self.validation_recall(interactions, users),
@@ -139,13 +153,17 @@ class NetworkRecommender(ABC):
         )
         self.after_training(interactions)
         self.report = {"parameters": int(sum(np.prod(v.shape) for v in self.model.trainable_variables)),
-                       "selection_users": len(users)}
+                       "selection_users": len(users), **self.facts()}
 
     selection_users = 20_000  # at most so many choose the epoch; fewer where a score costs much
 
     def validation_recall(self, interactions: Interactions, users: np.ndarray) -> float:
         """Mean Recall@20 of ``users`` on validation."""
         return mean_recall(*self.model.vectors(), interactions, CUTOFF, users=users)
+
+    def facts(self) -> dict[str, Any]:
+        """What else the record should tell of this training."""
+        return {}
 
     def after_training(self, interactions: Interactions) -> None:
         """Keep what ranking needs."""
@@ -158,6 +176,18 @@ class NetworkRecommender(ABC):
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores float32 ``[len(users), V]``."""
         return self._factors[0][users] @ self._factors[1].T
+
+
+@dataclass(kw_only=True)
+class NetworkRecommender(TrainedRecommender):
+    """One trained on triplets with uniform negatives."""
+
+    l2: float
+    negatives: int  # a positive and epoch
+
+    def sampler(self, interactions: Interactions) -> Sampler:
+        """All training positives, each with its negatives."""
+        return TripletSampler(interactions, "uniform", self.negatives)
 
 
 def histories(interactions: Interactions, length: int) -> np.ndarray:

@@ -59,9 +59,9 @@ def described():
 def inputs_for(name, described):
     """What the registry row ``name`` takes of ``described``; content is every role that it does not read itself."""
     entry = row(name)
-    own = {role: made for role, made in described["features"].items() if role in (*entry.needs, *entry.reads)}
-    rest = {role: made for role, made in described["features"].items() if role not in own}
-    found = {**described, "features": own, "content": side_by_side(rest)}
+    own = {role: made for role, made in described["features"].items() if entry.takes_vectors(role)}
+    rest = {role: made for role, made in described["features"].items() if not entry.takes(role)}
+    found = {**described, "features": own, "content": side_by_side(rest) if rest else None}
     return {key: found[key] for key in entry.inputs if key not in ("interactions", "checkpoint")}
 
 
