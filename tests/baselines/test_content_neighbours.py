@@ -129,7 +129,8 @@ def test_topics_are_those_of_the_words_weighted_by_rarity():
     counts = np.array([[re.findall(r"\w+", text.lower()).count(word) for word in words] for text in texts.values()])
     weighted = counts * np.log(len(texts) / (counts > 0).sum(axis=0))
     model = LatentDirichletAllocation(2, learning_method="online", batch_size=512, max_iter=PASSES, random_state=3)
-    np.testing.assert_allclose(topic_shares(sentences, 2, seed=3)[list(texts)], model.fit_transform(weighted), rtol=1e-4)
+    found = topic_shares(sentences, 2, seed=3)[list(texts)]
+    np.testing.assert_allclose(found, model.fit_transform(weighted), rtol=1e-4)
 
 
 def test_no_text_at_all_leaves_the_other_modalities(planted, described):
