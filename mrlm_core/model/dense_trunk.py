@@ -52,8 +52,8 @@ class DenseBlock(keras.layers.Layer):
         return ops.cast(ops.relu(self.normalisation(features, training=training)), features.dtype)
 
 
-def trunk(config: ModelConfig, **kwargs: Any) -> TripletNetwork | DenseTrunk:
-    """The trunk that ``config.trunk`` asks for."""
+def trunk(config: ModelConfig, **kwargs: Any) -> keras.layers.Layer:
+    """The TripletNetwork or DenseTrunk that ``config.trunk`` asks for."""
     return DenseTrunk(config, **kwargs) if config.trunk == "mlp" else TripletNetwork(config, **kwargs)
 
 
