@@ -24,6 +24,7 @@ NEGATIVE_ARMS = ("uniform", "explicit", "mixed")
 PREFERENCE_FORMS = ("blockwise", "tiled", "global-only", "multimodal-only", "literal")
 IDENTITY_HEADS = ("auto", "full", "sampled")
 OUTPUT_ACTIVATIONS = ("sigmoid", "linear")
+TRUNKS = ("convolution", "mlp")
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("auto", "adam", "row-adam")
 
@@ -38,6 +39,7 @@ class ModelConfig:
     """The network and its losses (§3.2-3.3, Table 2 rows "MT")."""
 
     embedding_dim: int = 250  # d_0
+    trunk: str = "convolution"  # "mlp": a control, dense layers with about as many parameters
     trunk_channels: tuple[int, ...] = (20, 30, 30, 15)  # mu_1..mu_4; d_2 = mu_1
     kernel_size: int = 3
     first_stride: int = 2  # gives Table 2's d_3 = d_0 / 2
@@ -235,6 +237,7 @@ def _check(config: StudyConfig) -> None:
     _choice("model.verification", m.verification, VERIFICATIONS)
     _choice("model.identity_head", m.identity_head, IDENTITY_HEADS)
     _choice("model.output_activation", m.output_activation, OUTPUT_ACTIVATIONS)
+    _choice("model.trunk", m.trunk, TRUNKS)
     _choice("model.precision", m.precision, PRECISIONS)
     _choice("preprocessing.clustering", config.preprocessing.clustering, CLUSTERINGS)
     _choice("preprocessing.initial", config.preprocessing.initial, INITIAL_VECTORS)

@@ -92,6 +92,7 @@ class UserSampler:
         self.users = np.flatnonzero(np.diff(interactions.train.indptr)).astype(np.int32)
         if not len(self.users):
             raise DatasetError(problem("training split", "users with positives", "none", "Give more ratings."))
+        self.size = len(self.users)
 
     def epoch(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
         """Users ``[n]``; n is rounded up to whole batches by drawing some again."""

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -109,7 +109,7 @@ class TripletNetwork(keras.Model, ABC):
 
     def built_by_a_call(self) -> None:
         """Make every weight now, so that their order and their random start depend on nothing later."""
-        self(np.zeros((1, 3), np.int32))
+        self(np.zeros((1, self.columns), np.int32))
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """States of all users ``[U, k]``, nothing left out, and of all items ``[V, k]``."""
@@ -120,6 +120,18 @@ class TripletNetwork(keras.Model, ABC):
 
     n_users: int
     n_items: int
+    columns = 3  # of the rows that ``call`` takes
+
+
+class Sampler(Protocol):
+    """Draws the rows of an epoch."""
+
+    @property
+    def size(self) -> int:
+        """Positives, or whatever else it draws from: no batch is larger."""
+
+    def epoch(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
+        """Rows ``[n, columns]`` int32, whole batches of them, that depend on ``rng`` alone."""
 
 
 @dataclass(kw_only=True)
@@ -136,8 +148,8 @@ class GradientRecommender(ABC):
         """The Keras model, not yet trained, for the inputs that the registry names; it has ``vectors()``."""
 
     @abstractmethod
-    def sampler(self, interactions: Interactions) -> Any:
-        """What draws an epoch: ``users``, one a row of it, and ``epoch(rng, batch_size)``, whole batches of rows."""
+    def sampler(self, interactions: Interactions) -> Sampler:
+        """What ``self.model`` is trained on."""
 
     def fit(self, interactions: Interactions, seed: int, checkpoint: Path | None = None, **inputs: Any) -> None:
         """Train; same seed, same scores. With ``checkpoint`` (a folder) a killed training goes on to the same end.
@@ -149,7 +161,7 @@ class GradientRecommender(ABC):
         self.model = self.network(interactions, seed, **inputs)
         self.model.compile(Adam(self.learning_rate, rows=on_tensorflow()), steps_per_execution=STEPS_PER_CALL)
         sampler = self.sampler(interactions)
-        batch = min(self.batch_size, len(sampler.users))
+        batch = min(self.batch_size, sampler.size)
         users = users_of(interactions, most=self.selection_users)
         self.history: History = fit(
             self.model, lambda rng: sampler.epoch(rng, batch), lambda: self.validation_recall(interactions, users),
@@ -191,7 +203,7 @@ class NetworkRecommender(GradientRecommender):
     l2: float
     negatives: int  # uniform ones a positive and epoch
 
-    def sampler(self, interactions: Interactions) -> TripletSampler:
+    def sampler(self, interactions: Interactions) -> Sampler:
         """Training positives with uniform negatives; ratings are regressed on what was rated, low ratings included."""
         arm = "explicit" if self.model.objective == "rating" else "uniform"
         return TripletSampler(interactions, arm, self.negatives)

@@ -35,7 +35,7 @@ def build(name: str, hyperparameters: Mapping[str, Any] | None = None) -> Any:
         for key, value in changed.items():
             _check(f"{name} hyperparameter {key!r}", key, value, entry.defaults)
     model = getattr(importlib.import_module(entry.module), entry.cls)
-    return model(**{**entry.defaults, **changed})
+    return model(**{**entry.defaults, **changed, **entry.settings})
 
 
 def _check(where: str, key: str, value: Any, defaults: Mapping[str, Any]) -> None:

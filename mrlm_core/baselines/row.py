@@ -9,6 +9,7 @@ from typing import Any
 INPUTS = ("interactions", "initial_vectors", "clusters", "attributes", "sentences", "features", "triples", "content",
           "checkpoint")
 FAMILIES = ("simple", "deep", "control", "mrlm")
+EVERY = "every"  # in ``reads``: all modalities that are there, whatever their role
 RAW = {"text": "sentences", "knowledge": "triples"}  # what a model may read of a role in place of its vectors
 
 
@@ -17,14 +18,16 @@ class Row:
     """One model.
 
     ``inputs`` are what ``fit`` takes, of ``INPUTS``: "attributes" the fields of users and items, "sentences" the words
-    of the items' texts, "triples" the knowledge graph, "features" vectors of the other modalities in ``needs`` and
-    ``reads``, "content" the vectors of all further modalities side by side (a "+" model), "checkpoint" a folder to save
-    progress in. Without a modality in ``needs`` the model cannot run; those in ``reads`` it takes where they are there.
-    Roles are ``datasets.contract.Modality.role``.
+    of the items' texts, "triples" the knowledge graph (None where there is none), "features" vectors of the other
+    modalities in ``needs`` and ``reads``, "content" the vectors of all further modalities side by side (a "+" model),
+    "checkpoint" a folder to save progress in. Without a modality in ``needs`` the model cannot run; those in ``reads``
+    it takes where they are there. Roles are ``datasets.contract.Modality.role``, or ``EVERY``. A "+" version takes the
+    further modalities as ``others_as``: "content", or one by one among the "features".
 
     ``defaults`` are the constructor's arguments, their only home. ``search`` maps a hyperparameter to ("float", low,
     high, log), ("int", low, high) or ("choice", values). ``citation`` is a key of the bibliography; ``fidelity``
-    "faithful", or "adapted" with one sentence of ``adaptation``.
+    "faithful", or "adapted" with one sentence of ``adaptation``. ``settings`` are settings of the config that make this
+    model what it is (family "mrlm"); no run changes them.
     """
 
     name: str
@@ -39,6 +42,8 @@ class Row:
     adaptation: str = ""
     needs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    others_as: str = "content"
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def base(self) -> str:
@@ -47,7 +52,7 @@ class Row:
 
     def takes(self, role: str) -> bool:
         """Whether the model itself reads modalities of this role."""
-        return role in (*self.needs, *self.reads)
+        return role in (*self.needs, *self.reads) or EVERY in self.reads
 
     def takes_vectors(self, role: str) -> bool:
         """Whether it reads them as vectors."""
@@ -56,4 +61,5 @@ class Row:
 
 def plus(row: Row) -> Row:
     """The "+" version of a model of the paper: all modalities that it does not read, as further content of an item."""
-    return replace(row, name=f"{row.name}+", inputs=(*row.inputs, "content"))
+    version = replace(row, name=f"{row.name}+", inputs=tuple(dict.fromkeys((*row.inputs, row.others_as))))
+    return replace(version, reads=(*row.reads, EVERY)) if row.others_as == "features" else version

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from mrlm_core.baselines import rows_simple
 from mrlm_core.baselines.row import Row
 
 _MRLM_SEARCH: dict[str, Sequence[Any]] = {
@@ -14,6 +16,16 @@ _MRLM_SEARCH: dict[str, Sequence[Any]] = {
     "training.negatives": ("choice", ["uniform", "explicit", "mixed"]),
 }
 _WITHOUT_THETA = {key: values for key, values in _MRLM_SEARCH.items() if key != "model.theta_1"}
+_MRLM = Row(
+    name="MRLM",
+    module="mrlm_core.training.recommender",
+    cls="MRLMRecommender",
+    inputs=("interactions", "initial_vectors", "clusters", "checkpoint"),
+    search=_MRLM_SEARCH,
+    citation="huang2019mrlm",
+    family="mrlm",
+)
+_BPR_MF = next(row for row in rows_simple.ROWS if row.name == "BPR-MF")
 
 ROWS: tuple[Row, ...] = (
     *(
@@ -30,22 +42,23 @@ ROWS: tuple[Row, ...] = (
         )
         for measure in ("dot", "cosine")
     ),
-    Row(
-        name="U-GFRL",
-        module="mrlm_core.training.recommender",
-        cls="MRLMRecommender",
-        inputs=("interactions", "initial_vectors", "checkpoint"),
-        search=_WITHOUT_THETA,
-        citation="huang2019mrlm",
-        family="mrlm",
+    replace(
+        _BPR_MF,
+        name="BPR-MF with clusters",
+        inputs=("interactions", "clusters"),
+        adaptation="An item's vector is the sum of its own and of those of its clusters, which MRLM too is fed; Adam "
+        "in batches.",
+        family="control",
     ),
-    Row(
-        name="MRLM",
-        module="mrlm_core.training.recommender",
-        cls="MRLMRecommender",
-        inputs=("interactions", "initial_vectors", "clusters", "checkpoint"),
-        search=_MRLM_SEARCH,
-        citation="huang2019mrlm",
-        family="mrlm",
+    replace(
+        _MRLM,
+        name="MRLM (MLP trunk)",
+        settings={"model.trunk": "mlp"},
+        fidelity="adapted",
+        adaptation="Four dense layers in place of the triplet network's convolutions, about as many parameters.",
     ),
+    replace(
+        _MRLM, name="U-GFRL", inputs=("interactions", "initial_vectors", "checkpoint"), search=_WITHOUT_THETA
+    ),
+    _MRLM,
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mrlm_core.baselines import rows_history, rows_text
+from mrlm_core.baselines import rows_content, rows_history, rows_text
 from mrlm_core.baselines.row import Row, plus
 
-ORDER = ("xDeepFM", "Covington", "SRSCHAN", "ConvMF", "NARRE", "HAUP", "CAMN")
+ORDER = ("xDeepFM", "Covington", "SRSCHAN", "ConvMF", "NARRE", "HAUP", "CAMN", "CKE", "ORAMAS", "MRTA")
 
-_BY_NAME = {row.name: row for row in (*rows_history.ROWS, *rows_text.ROWS)}
+_BY_NAME = {row.name: row for row in (*rows_content.ROWS, *rows_history.ROWS, *rows_text.ROWS)}
 
 ROWS: tuple[Row, ...] = tuple(version for name in ORDER for version in (_BY_NAME[name], plus(_BY_NAME[name])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mrlm_core.baselines.row import Row
+from mrlm_core.baselines.row import EVERY, Row
 
 _BINARY = "Trained on binarised positives: ratings below the threshold are left out."
 
@@ -176,6 +176,37 @@ ROWS: tuple[Row, ...] = (
         citation="he2016vbpr",
         fidelity="adapted",
         adaptation="The content of all modalities where the original has one picture's features; Adam in batches.",
+        family="simple",
+    ),
+    Row(
+        name="ItemKNN (content)",
+        module="mrlm_core.baselines.item_knn",
+        cls="ContentItemKNN",
+        inputs=("interactions", "features"),
+        reads=(EVERY,),
+        defaults={"neighbours": 100, "shrink": 1.0},
+        search={"neighbours": ("int", 5, 1000), "shrink": ("float", 0.1, 1000.0, True)},
+        citation="ferraridacrema2021troubling",
+        fidelity="adapted",
+        adaptation="Cosine of the modalities' vectors, each of length 1, where the original has tags or fields.",
+        family="simple",
+    ),
+    Row(
+        name="ItemKNN (both)",
+        module="mrlm_core.baselines.item_knn",
+        cls="HybridItemKNN",
+        inputs=("interactions", "features"),
+        reads=(EVERY,),
+        defaults={"neighbours": 100, "shrink": 10.0, "weighting": "none", "content_weight": 1.0},
+        search={
+            "neighbours": ("int", 5, 1000),
+            "shrink": ("float", 0.1, 1000.0, True),
+            "weighting": ("choice", ["none", "tf-idf"]),
+            "content_weight": ("float", 0.05, 20.0, True),
+        },
+        citation="ferraridacrema2021troubling",
+        fidelity="adapted",
+        adaptation="The modalities' vectors, each of length 1, beside the users where the original has tags or fields.",
         family="simple",
     ),
 )

@@ -119,8 +119,8 @@ ROWS: tuple[Row, ...] = (
         citation="xing2019haup",
         fidelity="adapted",
         adaptation=(
-            "HAUP-like: built on Yang et al.'s hierarchical attention from a summary of the original, whose code is not "
-            "public; both sides share the reader of a text. BPR. " + _TEXT_ONLY + _REGRESSED
+            "HAUP-like: built on Yang et al.'s hierarchical attention from a summary of the original, whose code is "
+            "not public; both sides share the reader of a text. BPR. " + _TEXT_ONLY + _REGRESSED
         ),
         family="deep",
     ),

@@ -31,6 +31,8 @@ class TripletNetwork(keras.layers.Layer):
         self.dropout = Dropout(config.dropout, dtype=policy)
         self.fc = keras.layers.Dense(config.global_dim, config.output_activation, name="fc", dtype=policy)
 
+        self.low_level_shape = config.trunk_channels[0], -(-config.embedding_dim // config.first_stride)
+
     def call(self, initial: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """Initial vectors ``[B, d_0]`` -> (global vectors ``[B, d_1]``, low-level matrices ``[B, d_2, d_3]``)."""
         low_level = self.blocks[0](ops.expand_dims(initial, -1), training=training)

@@ -13,7 +13,8 @@ from mrlm_core.config import ModelConfig
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.model import losses
 from mrlm_core.model.compiled import accurate
-from mrlm_core.model.gfrl import DifferenceCalculation, Tensor, TripletNetwork, identity_head
+from mrlm_core.model.dense_trunk import trunk
+from mrlm_core.model.gfrl import DifferenceCalculation, Tensor, identity_head
 from mrlm_core.model.mfrl import ModalityClassifiers, SiameseNetwork
 
 
@@ -54,10 +55,10 @@ class MRLM(keras.Model):
         self.item_features = self._constant(np.asarray(item_features, np.float32), "item_features")
         # Weights, statistics and losses stay in float32 whatever the products and convolutions are computed in.
         policy = "mixed_bfloat16" if config.precision == "bfloat16" else "float32"
-        self.trunk = TripletNetwork(config, name="triplet_network", dtype=policy)
+        self.trunk = trunk(config, name="triplet_network", dtype=policy)
         activation = "relu" if config.verification == "repaired" else None
         self.difference = DifferenceCalculation(config.verification_units, activation, name="dcp")
-        low_level = (1, config.trunk_channels[0], -(-config.embedding_dim // config.first_stride))
+        low_level = (1, *self.trunk.low_level_shape)
         self.difference.build(low_level, low_level)
         self.verifier = keras.layers.Dense(1, name="verification", dtype=policy)
         self.user_identity = identity_head(self.n_users, config, "user_identity")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mrlm_core.baselines import registry
-from mrlm_core.baselines.row import Row
+from mrlm_core.baselines.row import EVERY, RAW, Row
 from mrlm_core.cache import content_hash
 from mrlm_core.datasets import Dataset
 from mrlm_core.datasets.splits import Interactions
@@ -14,13 +14,20 @@ from mrlm_core.preprocessing.vectors import Features
 from mrlm_core.study.spec import RunSpec
 
 
-def missing(row: Row, dataset: Dataset) -> tuple[str, ...]:
-    """What ``row`` needs and ``dataset`` has not; a model with such a lack is reported as not run."""
-    roles = {entry.role for entry in dataset.modalities.values()}
-    lacking = tuple(role for role in row.needs if role not in roles)
-    if "content" in row.inputs and not lacking and not others(row, dataset, None):
-        lacking += ("a modality besides those it reads",)
-    return lacking
+def missing(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None = None) -> str:
+    """Why ``row`` is not run on these modalities of ``dataset``, in words; empty where nothing is missing."""
+    entries = [dataset.modalities[name] for name in pipeline.chosen_modalities(dataset, wanted)]
+    roles, kinds = {entry.role for entry in entries}, {entry.kind for entry in entries}
+    lacking = [role for role in row.needs if role not in roles]
+    # A modality of ready-made vectors has the role, but neither words nor triples.
+    lacking += [f"{role} as {RAW[role]}" for role in row.needs if RAW.get(role) in row.inputs and role in roles - kinds]
+    if lacking:
+        return f"needs {', '.join(lacking)}"
+    if row.base != row.name and not others(registry.row(row.base), dataset, wanted):
+        return f"the same as {row.base}: no modality here that it does not read"
+    if not entries and ("content" in row.inputs or EVERY in row.reads):
+        return "needs a modality"
+    return ""
 
 
 def own(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -83,13 +90,15 @@ def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dic
     if "sentences" in row.inputs:
         from mrlm_core.baselines.sentences import sentences_of
 
-        inputs["sentences"] = sentences_of(dataset.texts(_of_role(dataset, "text")), dataset.n_items)
+        texts = _of_kind("text", own(row, dataset, spec.modalities), dataset)[0]
+        inputs["sentences"] = sentences_of(dataset.texts(texts), dataset.n_items)
     if "triples" in row.inputs:
         from mrlm_core.preprocessing.triples import read_triples
 
-        inputs["triples"] = read_triples(dataset, _of_role(dataset, "knowledge"))
+        graphs = _of_kind("knowledge", own(row, dataset, spec.modalities), dataset)
+        inputs["triples"] = read_triples(dataset, graphs[0]) if graphs else None
     return inputs, {name: vars(source) for name, source in sources.items()}
 
 
-def _of_role(dataset: Dataset, role: str) -> str:
-    return next(name for name, entry in dataset.modalities.items() if entry.kind == role)
+def _of_kind(kind: str, names: tuple[str, ...], dataset: Dataset) -> list[str]:
+    return [name for name in names if dataset.modalities[name].kind == kind]

@@ -35,7 +35,7 @@ def run_or_load(spec: RunSpec) -> RunRecord:
     """
     place = dataset_folder(spec.dataset)
     dataset = _dataset(str(place), place.stat().st_mtime_ns)
-    lacking = missing(registry.row(spec.model), dataset)
+    lacking = missing(registry.row(spec.model), dataset, spec.modalities)
     key = run_key(spec, dataset)
     folder = workspace() / "runs" / dataset.name / key
     found = load_record(folder)
@@ -47,7 +47,7 @@ def run_or_load(spec: RunSpec) -> RunRecord:
         "selected_on": f"validation recall@{spec.config.protocol.selection_cutoff}",
     }
     if lacking:  # not kept: the dataset may be made anew with what is missing
-        lack = {"status": "not run", "error": f"needs {', '.join(lacking)}", "validation": {}, "test": {}, "stages": {}}
+        lack = {"status": "not run", "error": lacking, "validation": {}, "test": {}, "stages": {}}
         return RunRecord(folder, {**data, **lack}, None)
     stages = Stages()
     try:

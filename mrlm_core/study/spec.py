@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mrlm_core.baselines import registry
 from mrlm_core.config import StudyConfig, preset, settings_of, workspace
 from mrlm_core.errors import DatasetError, problem
 
@@ -31,8 +32,8 @@ class RunSpec:
 
     @property
     def config(self) -> StudyConfig:
-        """The preset with this run's settings; raises ConfigError for a name or value that does not exist."""
-        return preset(self.preset, self.settings)
+        """The preset with this run's settings and its model's; raises ConfigError for an unknown name or value."""
+        return preset(self.preset, {**self.settings, **registry.row(self.model).settings})
 
     def resolved(self) -> dict[str, Any]:
         """The spec with every setting that it leaves to the preset spelled out."""

@@ -40,6 +40,11 @@ class TripletSampler:
                         "Use negatives='uniform' or a dataset with ratings below the threshold.")
             )
 
+    @property
+    def size(self) -> int:
+        """Positives that it draws from."""
+        return len(self.users)
+
     def epoch(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
         """Shuffled triplets ``[n, 3]`` int32; n is rounded up to whole batches by drawing some positives again."""
         order = row_numbers(len(self.users) * self.repeats)

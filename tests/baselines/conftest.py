@@ -61,7 +61,7 @@ def inputs_for(name, described):
     entry = row(name)
     own = {role: made for role, made in described["features"].items() if entry.takes_vectors(role)}
     rest = {role: made for role, made in described["features"].items() if not entry.takes(role)}
-    found = {**described, "features": own, "content": side_by_side(rest)}
+    found = {**described, "features": own, "content": side_by_side(rest) if rest else None}
     return {key: found[key] for key in entry.inputs if key not in ("interactions", "checkpoint")}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mrlm_core.baselines.registry import build, names, row
-from mrlm_core.baselines.row import FAMILIES, INPUTS
+from mrlm_core.baselines.row import FAMILIES, INPUTS, RAW
 from mrlm_core.config import preset
 from mrlm_core.errors import ConfigError
 
@@ -85,6 +85,8 @@ def test_rows_say_what_they_cite_and_how_they_differ(name):
     assert set(entry.inputs) <= set(INPUTS)
     assert entry.family in FAMILIES
     assert not set(entry.reads) & set(entry.needs)
+    assert all(entry.takes(role) for role, raw in RAW.items() if raw in entry.inputs)
+    assert entry.family == "mrlm" or not entry.settings
 
 
 def test_listing_models_loads_no_heavy_library():
