@@ -23,7 +23,8 @@ def tiny_mrlm(planted, inputs):
     """Both rows of the method, of which the contract tests train none."""
     kept = {}
     for name in ("U-GFRL", "MRLM"):
-        kept[name] = build(name, {"preset_name": "tiny", "training.max_epochs": 2, "training.batch_size": 64})
+        kept[name] = build(name, {"preset_name": "tiny", "training.max_epochs": 2, "training.batch_size": 64,
+                                  "model.embedding_dim": 4})
         kept[name].fit(planted, seed=0, **inputs(name))
     return kept
 
