@@ -8,6 +8,8 @@ from keras import ops
 
 from mrlm_core.baselines.network import NOBODY
 from mrlm_core.baselines.registry import build
+from mrlm_core.datasets.splits import interactions, random_split
+from mrlm_core.evaluation.metrics import evaluate
 from mrlm_core.preprocessing.fields import field_table
 
 USERS, ITEMS = 61, 48  # of the fixture ``planted``
@@ -19,6 +21,15 @@ def network_of(planted, described, seed=0, attributes=None, **hyperparameters):
     keras.utils.set_random_seed(seed)
     model = build("Covington", hyperparameters)
     return model.network(planted, seed, attributes=attributes or described["attributes"])
+
+
+@pytest.fixture(scope="module")
+def skewed():
+    """Items liked by one in twenty up to nearly all users."""
+    rng = np.random.default_rng(0)
+    user, item = np.nonzero(rng.random((USERS, ITEMS)) < np.linspace(0.05, 0.95, ITEMS))
+    ratings = pd.DataFrame({"user": user, "item": item, "rating": 5})
+    return interactions(ratings, USERS, ITEMS, 4, random_split(len(ratings), 0.7, 0.2, seed=0), seed=0)
 
 
 def softmax(logits):
@@ -52,9 +63,9 @@ def test_the_tower_reads_the_mean_of_the_other_liked_items(planted, described):
     np.testing.assert_allclose(found, state / np.linalg.norm(state), rtol=1e-3, atol=1e-4)
 
 
-def test_the_sampled_softmax_estimates_sum_and_slope_of_the_full_one(planted, described):
+def test_the_sampled_softmax_estimates_sum_and_slope_of_the_full_one(skewed, described):
     """Mean over draws of the corrected sum: all items' sum; of the mass by item: their softmax, which is the slope."""
-    network = network_of(planted, described, full_softmax_items=1, sampled_items=2000, temperature=0.5)
+    network = network_of(skewed, described, full_softmax_items=1, sampled_items=20_000, temperature=0.5)
     assert np.ptp(network.log_share) > 1, "items must differ in how often they are drawn"
     users, vectors = states_and_vectors(network)
     full = users @ vectors.T
@@ -69,11 +80,13 @@ def test_the_sampled_softmax_estimates_sum_and_slope_of_the_full_one(planted, de
             mass[row] += np.bincount([positives[row], *drawn], weights[row], ITEMS) / 20
     np.testing.assert_allclose(total, np.exp(full).sum(axis=1), rtol=0.02)
     np.testing.assert_allclose(mass, softmax(full), rtol=0.15)
+    uncorrected = np.exp(full) @ np.exp(network.log_share) * ITEMS
+    assert np.abs(uncorrected / np.exp(full).sum(axis=1) - 1).max() > 0.05, "the correction must matter"
 
 
-def test_training_on_a_sample_sees_nearly_the_loss_of_all_items(planted, described):
-    whole = network_of(planted, described)
-    sampled = network_of(planted, described, full_softmax_items=1, sampled_items=5000)
+def test_training_on_a_sample_sees_nearly_the_loss_of_all_items(skewed, described):
+    whole = network_of(skewed, described)
+    sampled = network_of(skewed, described, full_softmax_items=1, sampled_items=5000)
     assert whole.full
     assert not sampled.full
     sampled.set_weights(whole.get_weights())
@@ -83,8 +96,6 @@ def test_training_on_a_sample_sees_nearly_the_loss_of_all_items(planted, describ
 
 
 def test_a_sampled_softmax_learns_the_blocks_too(trained, planted):
-    from mrlm_core.evaluation.metrics import evaluate
-
     model = trained("Covington", full_softmax_items=1, sampled_items=20)
     assert not model.model.full
     assert evaluate(model, planted, "test", (5,))["full_auc"].mean() > 0.9

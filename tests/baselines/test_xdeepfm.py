@@ -97,9 +97,9 @@ def test_so_it_does_with_content(trained):
 
 def test_content_is_a_field_and_reaches_the_deep_part(trained):
     plain, content = trained("xDeepFM").model, trained("xDeepFM+").model
-    assert len(content.cin[0].kernel) == (len(plain.cin[0].kernel) ** 0.5 + 1) ** 2
+    assert content.cin[0].kernel.shape[0] == (plain.cin[0].kernel.shape[0] ** 0.5 + 1) ** 2
     units = content.content.dense.units
-    assert len(content.first[1].kernel) == len(plain.first[1].kernel) + content.dim + units
+    assert content.first[1].kernel.shape[0] == plain.first[1].kernel.shape[0] + content.dim + units
 
 
 def test_what_is_penalised_are_the_fields_and_not_the_padding(network):
