@@ -37,7 +37,7 @@ class HierarchicalText(keras.layers.Layer):
 
 
 class HAUPNetwork(TripletNetwork):
-    """Score (q_u + X_u) . (p_i + Y_i) + b_u + b_i + mu, Y_i of the item's text and X_u of the user's positives' texts."""
+    """Score (q_u + X_u) . (p_i + Y_i) + b_u + b_i + mu; Y_i of the item's text, X_u of the texts of the user's likes."""
 
     def __init__(
         self, history: np.ndarray, sentences: Sentences, settings: HAUP, content: np.ndarray | None = None
@@ -103,5 +103,5 @@ def both_ways(units: int) -> keras.layers.Layer:
 
 
 def never_empty(mask: Tensor) -> Tensor:
-    """``mask`` ``[n, L]`` with the first element on: a GRU on a GPU takes no empty sequence. Attention leaves it out."""
+    """``mask`` ``[n, L]`` with the first element on: on a GPU a GRU takes no empty sequence. Attention drops it."""
     return mask | (ops.arange(ops.shape(mask)[1]) == 0)[None, :]

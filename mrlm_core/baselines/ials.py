@@ -78,7 +78,7 @@ def solved(
 
 
 def _least_squares(observed: np.ndarray, values: np.ndarray, diagonal: np.ndarray, pull: np.ndarray) -> np.ndarray:
-    """(O'O + D)^-1 (O'values + pull) for each ``observed`` O ``[rows, m, dim]``, by the smaller of its Gram matrices."""
+    """(O'O + D)^-1 (O'values + pull) for each ``observed`` O ``[rows, m, dim]``, by its smaller Gram matrix."""
     transposed = observed.transpose(0, 2, 1)
     n_observed, dim = observed.shape[1:]
     if n_observed < dim:  # D^-1 (pull + O' (O D^-1 O' + I)^-1 (values - O D^-1 pull))

@@ -18,7 +18,7 @@ WIDTHS = (3,)  # Chen et al., section 4.1.3
 
 
 class NARRENetwork(TripletNetwork):
-    """Score w' ((q_u + X_u) o (p_i + Y_i)) + b_u + b_i + mu (Eqs. 8-10); linear, as printed, and so a product of states.
+    """Score w' ((q_u + X_u) o (p_i + Y_i)) + b_u + b_i + mu (Eqs. 8-10); linear, as printed: a product of states.
 
     X_u is what attention takes from the texts of the user's positives, Y_i from the sentences of the item's own text.
     """

@@ -198,7 +198,7 @@ def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def in_parts(states_of: Callable[[np.ndarray], Tensor], count: int) -> np.ndarray:
-    """``states_of`` the first ``count`` users or items ``[B]`` -> ``[B, k]``, ROWS_AT_ONCE at a time, ``[count, k]``."""
+    """``states_of`` (``[B]`` -> ``[B, k]``) the first ``count`` users or items, some at a time, ``[count, k]``."""
     parts = [np.arange(start, min(start + ROWS_AT_ONCE, count), dtype=np.int32)
              for start in range(0, count, ROWS_AT_ONCE)]
     return np.concatenate([ops.convert_to_numpy(states_of(part)) for part in parts]).astype(np.float32)

@@ -119,8 +119,8 @@ _PAPER: tuple[Row, ...] = (
         citation="xing2019haup",
         fidelity="adapted",
         adaptation=(
-            "HAUP-like: built on Yang et al.'s hierarchical attention from a summary of the original, whose code is not "
-            "public; both sides share the reader of a text. BPR. " + _TEXT_ONLY + _REGRESSED
+            "HAUP-like: Yang et al.'s hierarchical attention, after a summary of the original, for which no code was "
+            "found; both sides share the reader of a text. BPR. " + _TEXT_ONLY + _REGRESSED
         ),
         family="deep",
     ),

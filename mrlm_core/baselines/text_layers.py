@@ -1,6 +1,7 @@
 """What the text models share: every sentence read once a batch, convolution over words, pooling by attention.
 
-Shapes: n items, m distinct sentences of W words, S sentences an item, L elements of a sequence, k the length of a state.
+Shapes: n items, m distinct sentences of W words, S sentences an item, L elements of a sequence, k a
+state's length.
 """
 
 from __future__ import annotations
