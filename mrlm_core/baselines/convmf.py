@@ -17,6 +17,7 @@ from mrlm_core.baselines.network import CUTOFF, Tensor, in_parts, one_of
 from mrlm_core.baselines.sentences import Sentences
 from mrlm_core.baselines.text_layers import SentenceReader, WordConvolution
 from mrlm_core.datasets.splits import Interactions
+from mrlm_core.evaluation.ranking import known_users
 from mrlm_core.evaluation.selection import mean_recall, users_of
 from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, seed_everything
 from mrlm_core.training.optimizer import Adam, on_tensorflow
@@ -123,7 +124,7 @@ class ConvMF:
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores float32 ``[len(users), V]``."""
         vectors, items = self.factors()
-        return vectors[users] @ items.T
+        return vectors[known_users(users, len(vectors))] @ items.T
 
     def _observe(self, interactions: Interactions) -> None:
         self._observed = interactions.train if self.objective == "all pairs" else liked_or_not(interactions)

@@ -23,6 +23,7 @@ class HierarchicalText(keras.layers.Layer):
         super().__init__()
         self.reader, self.words = SentenceReader(sentences), WordTable(sentences.size, word_dim)
         self.along_words, self.along_sentences = both_ways(units), both_ways(units)
+        self.size = 2 * units
         self.over_words, self.over_sentences = AttentionPool(attention, "tanh"), AttentionPool(attention, "tanh")
 
     def call(self, items: Tensor) -> Tensor:
@@ -37,7 +38,7 @@ class HierarchicalText(keras.layers.Layer):
 
 
 class HAUPNetwork(TripletNetwork):
-    """Score (q_u + X_u) . (p_i + Y_i) + b_u + b_i + mu, Y_i of the item's text, X_u of the user's positives'."""
+    """Score (q_u + X_u) . (p_i + Y_i) + b_u + b_i + mu; Y_i of the item's text, X_u of the texts of a user's likes."""
 
     def __init__(
         self, history: np.ndarray, sentences: Sentences, settings: HAUP, content: np.ndarray | None = None
@@ -57,19 +58,40 @@ class HAUPNetwork(TripletNetwork):
         self.content = None if content is None else ContentBlock(content, settings.content_units)
         self.built_by_a_call()
 
-    def user_states(self, users: Tensor, targets: Tensor, training: bool = False) -> Tensor:
-        """q_u + X_u, b_u + mu, and 1; the target's text is not among what X_u is made of."""
-        history = ops.take(self.liked, users, axis=0)
-        items = ops.maximum(history, 0)
-        readable = without(history, targets) & ops.take(self.text.reader.described, items, axis=0)
-        texts = self.over_texts(once(items, self.text), readable)
-        own = self.rows(self.users, users) + self.to_user(self.dropout(texts, training=training))
+    def call(self, triplets: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """As for any network, but a text that both sides read is read once: that is nearly all that a step costs."""
+        self._squares = []
+        users, positives, negatives = triplets[:, 0], triplets[:, 1], triplets[:, 2]
+        liked, items = self.likes(users), ops.concatenate([positives, negatives])
+        texts = once(ops.concatenate([ops.reshape(liked, (-1,)), items]), self.text)
+        shape = ops.shape(liked)
+        of_liked = ops.reshape(texts[: shape[0] * shape[1]], (*shape, self.text.size))
+        states = self.user_states(users, positives, training, of_liked)
+        of_positives, of_negatives = ops.split(self.item_states(items, training, texts[shape[0] * shape[1]:]), 2)
+        return self.scores(states, of_positives, of_negatives)
+
+    def user_states(
+        self, users: Tensor, targets: Tensor, training: bool = False, texts: Tensor | None = None
+    ) -> Tensor:
+        """q_u + X_u, b_u + mu, and 1; the target's text is not among what X_u is made of.
+
+        ``texts`` ``[B, L, k]`` are those of ``likes``, where they have been read already.
+        """
+        items = self.likes(users)
+        readable = without(ops.take(self.liked, users, axis=0), targets)
+        readable &= ops.take(self.text.reader.described, items, axis=0)
+        pooled = self.over_texts(once(items, self.text) if texts is None else texts, readable)
+        own = self.rows(self.users, users) + self.to_user(self.dropout(pooled, training=training))
         bias = self.rows(self.user_bias, users) + self.mean
         return ops.concatenate([own, bias, ops.ones_like(bias)], axis=1)
 
-    def item_states(self, items: Tensor, training: bool = False) -> Tensor:
-        """p_i + Y_i, 1, and b_i."""
-        product = self.dropout(once(items, self.text), training=training)
+    def likes(self, users: Tensor) -> Tensor:
+        """The items of the users' histories ``[B, L]``, any item in the places that are to be masked."""
+        return ops.maximum(ops.take(self.liked, users, axis=0), 0)
+
+    def item_states(self, items: Tensor, training: bool = False, texts: Tensor | None = None) -> Tensor:
+        """p_i + Y_i, 1, and b_i; ``texts`` ``[B, k]`` of the items, where they have been read already."""
+        product = self.dropout(once(items, self.text) if texts is None else texts, training=training)
         if self.content is not None:
             product = ops.concatenate([product, self.content(items, training=training)], axis=1)
         bias = self.rows(self.item_bias, items)
@@ -103,5 +125,5 @@ def both_ways(units: int) -> keras.layers.Layer:
 
 
 def never_empty(mask: Tensor) -> Tensor:
-    """``mask`` ``[n, L]`` with the first element on: a GPU's GRU takes no empty sequence. Attention leaves it out."""
+    """``mask`` ``[n, L]`` with the first element on: on a GPU a GRU takes no empty sequence. Attention drops it."""
     return mask | (ops.arange(ops.shape(mask)[1]) == 0)[None, :]

@@ -68,7 +68,11 @@ class TripletNetwork(keras.Model, ABC):
         of_positives, of_negatives = ops.split(
             self.item_states(ops.concatenate([positives, negatives]), training=training), 2
         )
-        return {"positive": self.match(states, of_positives), "negative": self.match(states, of_negatives),
+        return self.scores(states, of_positives, of_negatives)
+
+    def scores(self, users: Tensor, positives: Tensor, negatives: Tensor) -> dict[str, Tensor]:
+        """What ``call`` returns, of the states ``[B, k]`` of each."""
+        return {"positive": self.match(users, positives), "negative": self.match(users, negatives),
                 "size": self.penalty()}
 
     def penalty(self) -> Tensor:

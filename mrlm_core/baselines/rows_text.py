@@ -102,15 +102,15 @@ ROWS: tuple[Row, ...] = (
         defaults={
             "dim": 64,
             "word_dim": 64,
-            "gru": 50,
+            "gru": 32,
             "attention": 100,
             "texts": 20,
             "dropout": 0.5,
             "content_units": 64,
             "objective": "bpr",
-            "learning_rate": 0.003,
+            "learning_rate": 0.005,
             "l2": 0.01,
-            "batch_size": 2048,
+            "batch_size": 4096,
             "negatives": 1,
             "max_epochs": 50,
             "patience": 5,
@@ -119,8 +119,8 @@ ROWS: tuple[Row, ...] = (
         citation="xing2019haup",
         fidelity="adapted",
         adaptation=(
-            "HAUP-like: built on Yang et al.'s hierarchical attention from a summary of the original, whose code is "
-            "not public; both sides share the reader of a text. BPR. " + _TEXT_ONLY + _REGRESSED
+            "HAUP-like: Yang et al.'s hierarchical attention, after a summary of the original, for which no code was "
+            "found; both sides share the reader of a text. BPR. " + _TEXT_ONLY + _REGRESSED
         ),
         family="deep",
     ),

@@ -22,15 +22,18 @@ EMPTY = 0  # the sentence without a word
 class SentenceReader:
     """Gives items the states of their sentences; no sentence is encoded twice, and none that is empty more than once.
 
-    Most items have far fewer sentences than the longest text: of a batch only what is written costs anything.
+    Most items have far fewer sentences than the longest text, and these cost nothing. S and W are those of the longest.
     """
 
     def __init__(self, sentences: Sentences) -> None:
-        written = (sentences.words != PADDING).any(axis=2)
+        # No longer than the longest there is: a step along a GRU costs the same whether it reads a word or none.
+        known = sentences.words != PADDING
+        longest = max(1, known.any(axis=(0, 1)).sum())
+        written = known.any(axis=2)[:, : max(1, known.any(axis=(0, 2)).sum())]
         of_item = np.full(written.shape, EMPTY, np.int32)
         of_item[written] = np.arange(1, written.sum() + 1)
-        empty = np.full_like(sentences.words[:1, 0], PADDING)
-        words = np.concatenate([empty, sentences.words[written]])
+        empty = np.full((1, longest), PADDING, np.int32)
+        words = np.concatenate([empty, sentences.words[:, : written.shape[1], :longest][written]])
         self.words, self.of_item = ops.convert_to_tensor(words), ops.convert_to_tensor(of_item)
         self.described = ops.convert_to_tensor(sentences.described)
         self.vocabulary = sentences.size
@@ -89,12 +92,16 @@ class AttentionPool(keras.layers.Layer):
         super().__init__()
         self.hidden = keras.layers.Dense(units, activation=activation)
         self.weight = keras.layers.Dense(1, use_bias=False)  # the softmax would take a bias out again
+        self.supports_masking = True
 
     def call(self, states: Tensor, mask: Tensor, besides: Tensor | None = None) -> Tensor:
         """``states`` ``[n, L, k]``, ``mask`` ``[n, L]``, ``besides`` ``[n, L, j]`` -> ``[n, k]``."""
         read = states if besides is None else ops.concatenate([states, besides], axis=2)
         weights = masked_softmax(self.weight(self.hidden(read))[:, :, 0], mask)
         return ops.sum(states * weights[:, :, None], axis=1)
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None) -> None:
+        """Nothing is left to be masked."""
 
 
 def distinct(indices: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from keras import ops
 from mrlm_core.baselines.content import ContentBlock
 from mrlm_core.baselines.network import CUTOFF, NetworkRecommender, Tensor, TripletNetwork
 from mrlm_core.datasets.splits import Interactions
+from mrlm_core.evaluation.ranking import known_users
 from mrlm_core.evaluation.selection import mean_recall_of
 from mrlm_core.preprocessing.field_layers import CINFactors, compressed_interactions, embedded
 from mrlm_core.preprocessing.fields import FieldTable
@@ -165,4 +166,4 @@ class XDeepFM(NetworkRecommender):
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """Scores float32 ``[len(users), V]``."""
-        return self._ranking.score(users)
+        return self._ranking.score(known_users(users, self.model.n_users))

@@ -103,8 +103,10 @@ def test_reader_gives_each_item_its_own_sentences_and_reads_each_once(described)
 
     items = np.array([5, BARE, 5, 0], np.int32)
     states, mask = SentenceReader(sentences)(items, encode)
-    np.testing.assert_array_equal(array(states), sentences.words[items])
-    np.testing.assert_array_equal(array(mask), (sentences.words[items] != PADDING).any(axis=2))
+    longest = sentences.words[items][:, :3, :4]  # of the fixture's texts: three sentences of four words
+    assert sentences.words.sum() == sentences.words[:, :3, :4].sum()
+    np.testing.assert_array_equal(array(states), longest)
+    np.testing.assert_array_equal(array(mask), (longest != PADDING).any(axis=2))
     assert not array(mask)[1].any()
     assert len(seen[0]) == 3 + 3 + 1  # two texts of three sentences, and the empty one
 
@@ -142,7 +144,7 @@ def test_narre_item_state_equals_the_plain_version(untrained, described):
     found = array(network.item_states(items))
     for row, item in enumerate(items):
         states = np.array([plain_convolution(network.of_sentences, sentence) for sentence in words[item]])
-        written = (words[item] != PADDING).any(axis=1)
+        written = (words[item] != PADDING).any(axis=1)  # all ten, where the model reads only as many as there are
         pooled = plain_attention(network.over_sentences, states, written)
         own = array(network.items)[item] + pooled @ kernel + bias
         np.testing.assert_allclose(found[row], [*own, 1, array(network.item_bias)[item, 0]], rtol=1e-4, atol=1e-4)
@@ -201,18 +203,27 @@ def test_a_target_in_or_out_of_the_history_gives_the_same_training_scores(untrai
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_a_step_scores_as_the_states_of_both_sides(untrained, planted, name):
+    """HAUP reads the texts of both sides together."""
+    network, liked = untrained(name), histories(planted, 20)
+    triplets = np.array([[0, liked[0, 0], 4], [LONELY, 3, BARE], [0, liked[0, 2], 7]], np.int32)
+    users = network.user_states(triplets[:, 0], triplets[:, 1])
+    found = network(triplets)
+    for key, column in (("positive", 1), ("negative", 2)):
+        expected = network.match(users, network.item_states(triplets[:, column]))
+        np.testing.assert_allclose(array(found[key]), array(expected), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_text_of_the_target_changes_no_training_state_of_the_user(untrained, planted, described, name):
     target = histories(planted, 20)[4, 1]
     words = described["sentences"].words.copy()
     words[target] = words[target, ::-1, ::-1] * 0 + 2
     changed = replace(described["sentences"], words=words)
-    who = np.array([4], np.int32), np.array([target], np.int32)
-    states = [array(untrained(name, sentences).user_states(*who)) for sentences in (described["sentences"], changed)]
-    np.testing.assert_allclose(*states, rtol=1e-5, atol=1e-6)
-    nobody = np.array([NOBODY], np.int32)
-    ranking = [array(untrained(name, sentences).user_states(who[0], nobody))
-               for sentences in (described["sentences"], changed)]
-    assert not np.allclose(*ranking, atol=1e-4)
+    networks = [untrained(name, sentences) for sentences in (described["sentences"], changed)]
+    user, left_out, nobody = (np.array([number], np.int32) for number in (4, target, NOBODY))
+    np.testing.assert_allclose(*[array(made.user_states(user, left_out)) for made in networks], rtol=1e-5, atol=1e-6)
+    assert not np.allclose(*[array(made.user_states(user, nobody)) for made in networks], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -221,12 +232,11 @@ def test_an_item_without_a_text_gets_no_other_items(untrained, planted, describe
     words = described["sentences"].words.copy()
     words[:BARE] = np.roll(words[:BARE], 1, axis=0)
     shifted = replace(described["sentences"], words=words)
-    bare, described_too = (
-        [array(untrained(name, sentences).item_states(np.array([item], np.int32)))
-         for sentences in (described["sentences"], shifted)] for item in (BARE, 0)
-    )
-    np.testing.assert_array_equal(*bare)
-    assert not np.allclose(*described_too, atol=1e-4)
+    items = np.array([BARE, 0], np.int32)
+    before, after = (array(untrained(name, sentences).item_states(items))
+                     for sentences in (described["sentences"], shifted))
+    np.testing.assert_array_equal(before[0], after[0])
+    assert not np.allclose(before[1], after[1], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -244,7 +254,7 @@ def test_rating_objective_is_the_squared_error():
         user_states = item_states = None
 
     network = Fixed(0.5, "rating")
-    scores = {"positive": np.array([1.0, 0.5]), "negative": np.array([0.25, -0.5]), "size": 3.0}
+    scores = {"positive": np.float32([1.0, 0.5]), "negative": np.float32([0.25, -0.5]), "size": np.float32(3)}
     loss = network.compute_loss(y_pred={key: ops.convert_to_tensor(value) for key, value in scores.items()})
     np.testing.assert_allclose(array(loss), (0 + 0.25) / 2 + (0.0625 + 0.25) / 2 + 0.25 * 3, rtol=1e-6)
 
