@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from mrlm_core.baselines.content import ContentBlock
 from mrlm_core.baselines.ials import solved
-from mrlm_core.baselines.network import CUTOFF, Tensor, in_parts, one_of
+from mrlm_core.baselines.network import CUTOFF, Tensor, check_inputs, in_parts, one_of
 from mrlm_core.baselines.sentences import Sentences
 from mrlm_core.baselines.text_layers import SentenceReader, WordConvolution
 from mrlm_core.datasets.splits import Interactions
@@ -100,7 +100,11 @@ class ConvMF:
         self, interactions: Interactions, seed: int, sentences: Sentences, content: np.ndarray | None = None,
         checkpoint: Path | None = None,
     ) -> None:
-        """Alternate until validation Recall@20 no longer rises; keep the best. Same seed, same scores."""
+        """Alternate until validation Recall@20 no longer rises; keep the best. Same seed, same scores.
+
+        Raises what ``check_inputs`` raises, and TrainingError when the training diverges.
+        """
+        check_inputs(interactions, {"content": content})
         seed_everything(seed)
         self._observe(interactions)
         self.model = TextToVector(interactions.n_users, sentences, self._weight, self, content)

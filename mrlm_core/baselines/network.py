@@ -158,9 +158,10 @@ class GradientRecommender(ABC):
     def fit(self, interactions: Interactions, seed: int, checkpoint: Path | None = None, **inputs: Any) -> None:
         """Train; same seed, same scores. With ``checkpoint`` (a folder) a killed training goes on to the same end.
 
-        Raises DatasetError for an input that is not finite, TrainingError when the training diverges.
+        Raises DatasetError for an input that is not finite or where there is nothing to learn from, TrainingError when
+        the training diverges.
         """
-        _check_finite(inputs)
+        check_inputs(interactions, inputs)
         seed_everything(seed)
         self.model = self.network(interactions, seed, **inputs)
         self.model.compile(Adam(self.learning_rate, rows=on_tensorflow()), steps_per_execution=STEPS_PER_CALL)
@@ -250,8 +251,11 @@ def in_parts(states: Callable[[np.ndarray], Tensor], count: int) -> np.ndarray:
     return np.concatenate([ops.convert_to_numpy(states(part)) for part in parts]).astype(np.float32)
 
 
-def _check_finite(inputs: Mapping[str, Any]) -> None:
-    """Raises DatasetError that names the first row of an array of numbers where one is not finite."""
+def check_inputs(interactions: Interactions, inputs: Mapping[str, Any]) -> None:
+    """Raises DatasetError without training positives, or naming the first row of an input that is not finite."""
+    if not interactions.train.nnz:
+        raise DatasetError(problem("training split", "positive ratings", "none", "Lower the threshold or give more "
+                                   "ratings."))
     for name, values in inputs.items():
         if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0][0])

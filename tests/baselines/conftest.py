@@ -16,7 +16,7 @@ USERS, ITEMS, BLOCKS = 61, 48, 3
 LONELY = USERS - 1  # rates nothing in training
 BARE = ITEMS - 1  # has no text, no picture, nothing
 ROLES = ("text", "image", "video", "audio", "knowledge")
-MOST_EPOCHS = {"max_epochs": 60, "batch_size": 128, "patience": 10}
+MOST_EPOCHS = {"max_epochs": 60, "batch_size": 128, "patience": 5}
 
 
 @pytest.fixture(scope="session")

@@ -15,15 +15,16 @@ from mrlm_core.training.fit import TrainingError
 USERS, ITEMS = 61, 48  # of the fixture ``planted``
 LONELY = USERS - 1
 BASELINES = [name for name in names() if row(name).family != "mrlm"]
+METHOD = [name for name in names() if row(name).family == "mrlm"]
 SAMPLERS = ("BPR-MF", "Mult-VAE", "CKE", "ORAMAS")  # one model of each way to draw an epoch for the shared fit loop
 BY_GRADIENT = [name for name in BASELINES if "learning_rate" in row(name).defaults]
 
 
 @pytest.fixture(scope="module")
 def tiny_mrlm(planted, inputs):
-    """Both rows of the method, of which the contract tests train none."""
+    """The rows of the method, of which the contract tests train none."""
     kept = {}
-    for name in ("U-GFRL", "MRLM"):
+    for name in METHOD:
         kept[name] = build(name, {"preset_name": "tiny", "training.max_epochs": 2, "training.batch_size": 64,
                                   "model.embedding_dim": 4})
         kept[name].fit(planted, seed=0, **inputs(name))
@@ -44,7 +45,7 @@ def test_no_user_gives_no_row(trained, tiny_mrlm, name):
     assert model.score(np.array([], np.int64)).shape == (0, ITEMS)
 
 
-@pytest.mark.parametrize("name", ["U-GFRL", "MRLM"])
+@pytest.mark.parametrize("name", METHOD)
 def test_the_method_scores_a_user_without_training_items(tiny_mrlm, name):
     """The baselines' contract says so for every other row."""
     assert np.isfinite(tiny_mrlm[name].score(np.array([LONELY]))).all()
