@@ -6,8 +6,9 @@ from mrlm_core.baselines.row import EVERY, Row
 
 _BINARY = "Trained on binarised positives: ratings below the threshold are left out."
 
-# Defaults were chosen on the validation part of MovieLens latest-small (seed 0); searches span the ranges that
-# Ferrari Dacrema et al. (2021) and Rendle et al. (2022) report as optimal for 10^3 to 10^5 items.
+# The defaults of the first five were chosen on the validation part of MovieLens latest-small (seed 0); the others' are
+# those of their publications or a first guess. Searches span the ranges that Ferrari Dacrema et al. (2021) and Rendle
+# et al. (2022) report as optimal for 10^3 to 10^5 items.
 ROWS: tuple[Row, ...] = (
     Row(
         name="Popularity",

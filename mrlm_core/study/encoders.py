@@ -29,6 +29,7 @@ from mrlm_core.study.record import environment
 NEIGHBOURS = 10
 HELD_OUT = 0.05  # share of the triples that link prediction is tested on
 CUTOFF = 10  # of Hits@k
+COUNTS = ("dimensions", "items", "held out")  # shown without decimals where all seeds agree
 FILE = "encoders.json"  # of a release, in book/results/<dataset>/
 
 
@@ -123,7 +124,9 @@ def summary(rows: Sequence[Mapping[str, Any]], by: Sequence[str]) -> pd.DataFram
     """Mean over the seeds of every number in ``rows``, by ``by``, in their order; ``seeds`` counts them."""
     frame = pd.DataFrame(rows)
     groups = frame.groupby(list(by), sort=False, dropna=False)
-    return groups.mean(numeric_only=True).drop(columns="seed").assign(seeds=groups.size())
+    means = groups.mean(numeric_only=True).drop(columns="seed").assign(seeds=groups.size())
+    counts = [name for name in COUNTS if name in means]
+    return means.astype({name: "Int64" for name in counts if (means[name].dropna() % 1 == 0).all()})
 
 
 def release(

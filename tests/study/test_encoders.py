@@ -60,6 +60,7 @@ def test_each_variant_has_a_row_a_seed_and_one_that_cannot_run_says_why(shop, mo
     assert first["ARI with the planted levels"] > 0.1
     table = summary([first, second], ["modality", "variant"])
     assert table.loc[("image", "light"), "seeds"] == 2
+    assert str(table["items"].dtype) == "Int64"  # a page shows 25 items, not 25.000
     mean = (first["likeness of neighbours"] + second["likeness of neighbours"]) / 2
     assert table.loc[("image", "light"), "likeness of neighbours"] == pytest.approx(mean)
 
