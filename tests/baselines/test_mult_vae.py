@@ -110,5 +110,5 @@ def test_bad_input_is_refused(planted):
     with pytest.raises(ConfigError, match="dropout"):
         build("Mult-VAE", {"dropout": 1.0})
     empty = dataclasses.replace(planted, train=csr_matrix((USERS, ITEMS), dtype=np.float32))
-    with pytest.raises(DatasetError, match="users with positives"):
+    with pytest.raises(DatasetError, match="training split: expected positive ratings"):
         build("Mult-VAE").fit(empty, seed=0)
