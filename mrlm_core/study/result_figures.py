@@ -50,13 +50,15 @@ def rank_change(places: pd.DataFrame, title: str) -> Figure:
     """From each model's place in the paper to its place here; ``places`` as ``paper_tables.ranks`` gives them."""
     figure, axes = plt.subplots(figsize=(7, 0.3 * len(places) + 1.5), layout="constrained")
     plt.close(figure)  # a notebook shows it where it is a value, not once more
+    heights = places.rank(method="first")  # equal places below one another, not upon
     for model, row in places.iterrows():
         own = model in ALWAYS_NAMED
+        left, right = heights.loc[model, "paper"], heights.loc[model, "ours"]
         colour = "C3" if own else "C0" if row["ours"] < row["paper"] else "0.5"
-        axes.plot([0, 1], [row["paper"], row["ours"]], color=colour, linewidth=2.5 if own else 1.2, marker="o")
-        axes.annotate(f"{model}  {row['paper']}", (0, row["paper"]), (-8, 0), textcoords="offset points", ha="right",
+        axes.plot([0, 1], [left, right], color=colour, linewidth=2.5 if own else 1.2, marker="o")
+        axes.annotate(f"{model}  {row['paper']}", (0, left), (-8, 0), textcoords="offset points", ha="right",
                       va="center", fontsize=9)
-        axes.annotate(f"{row['ours']}  {model}", (1, row["ours"]), (8, 0), textcoords="offset points", ha="left",
+        axes.annotate(f"{row['ours']}  {model}", (1, right), (8, 0), textcoords="offset points", ha="left",
                       va="center", fontsize=9)
     axes.set(xlim=(-0.7, 1.7), xticks=[0, 1], xticklabels=["place in the paper", "place here"], yticks=[], title=title)
     axes.invert_yaxis()

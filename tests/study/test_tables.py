@@ -93,3 +93,13 @@ def test_comparison_holds_every_model_and_the_control() -> None:
     assert {s.clusters for s in specs if s.model == "MRLM"} == {"own", "permuted"}
     assert [s.split_seed for s in specs[:2]] == [0, 1]
     assert {s.clusters for s in comparison("shop", "tiny", 1, ["EASE"])} == {"own"}
+
+
+def test_equal_places_are_drawn_below_one_another() -> None:
+    from mrlm_core.study.result_figures import rank_change
+
+    places = pd.DataFrame({"paper": [1, 2, 3], "ours": [2, 2, 1]}, index=["MRLM", "CKE", "CAMN"])
+    (axes,) = rank_change(places, "title").axes
+    ends = [line.get_ydata() for line in axes.lines]
+    assert sorted(right for _, right in ends) == [1, 2, 3]
+    assert "2  CKE" in [text.get_text() for text in axes.texts]
