@@ -50,10 +50,9 @@ def rank_change(places: pd.DataFrame, title: str) -> Figure:
     """From each model's place in the paper to its place here; ``places`` as ``paper_tables.ranks`` gives them."""
     figure, axes = plt.subplots(figsize=(7, 0.3 * len(places) + 1.5), layout="constrained")
     plt.close(figure)  # a notebook shows it where it is a value, not once more
-    heights = places.rank(method="first")  # equal places below one another, not upon
-    for model, row in places.iterrows():
+    heights = places[["paper", "ours"]].rank(method="first").to_numpy()  # equal places below one another, not upon
+    for (model, row), (left, right) in zip(places.iterrows(), heights, strict=True):
         own = model in ALWAYS_NAMED
-        left, right = heights.loc[model, "paper"], heights.loc[model, "ours"]
         colour = "C3" if own else "C0" if row["ours"] < row["paper"] else "0.5"
         axes.plot([0, 1], [left, right], color=colour, linewidth=2.5 if own else 1.2, marker="o")
         axes.annotate(f"{model}  {row['paper']}", (0, left), (-8, 0), textcoords="offset points", ha="right",
