@@ -31,8 +31,19 @@ def test_a_batch_scores_as_its_users_do_alone(trained, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_same_seed_same_scores_bit_for_bit(trained, name):
-    np.testing.assert_array_equal(trained(name, again=True).score(EVERYONE), trained(name).score(EVERYONE))
+def test_same_seed_same_scores(trained, name):
+    """Bit for bit; but of the paper's networks CKE was once seen to differ in the last bits on a busy machine."""
+    again, first = trained(name, again=True).score(EVERYONE), trained(name).score(EVERYONE)
+    if row(name).family == "deep":
+        np.testing.assert_allclose(again, first, rtol=1e-3, atol=1e-4)
+    else:
+        np.testing.assert_array_equal(again, first)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if "learning_rate" in row(name).defaults][:1])
+def test_another_seed_differs_by_more_than_that(trained, name):
+    again, first = trained(name, seed=4).score(EVERYONE), trained(name).score(EVERYONE)
+    assert not np.allclose(again, first, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", MODELS)
