@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mrlm_core import cli
+from mrlm_core import cli, cli_data
 from mrlm_core.errors import ConfigError
 
 HEAVY = ("tensorflow", "keras", "pandas", "numba", "numpy", "sklearn", "papermill", "sphinx")
@@ -186,10 +186,10 @@ def test_listing_survives_a_broken_description(workspace, capsys):
 
 
 def test_a_pair_needs_a_name_and_an_equals_sign():
-    assert cli._pair("video=a=b.npz") == ("video", "a=b.npz")
+    assert cli_data.pair("video=a=b.npz") == ("video", "a=b.npz")
     for text in ("video", "=f.npz"):
         with pytest.raises(ConfigError, match="NAME=VALUE"):
-            cli._pair(text)
+            cli_data.pair(text)
 
 
 def test_generated_and_checked_for_real(workspace, capsys):

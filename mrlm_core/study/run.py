@@ -17,11 +17,12 @@ from mrlm_core.cache import code_hash, content_hash
 from mrlm_core.config import settings_of, workspace
 from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.datasets.splits import Interactions, Split, interactions, random_split
-from mrlm_core.errors import ConfigError, DatasetError, problem
+from mrlm_core.errors import ConfigError, DatasetError
 from mrlm_core.evaluation.metrics import evaluate
 from mrlm_core.preprocessing import features, initial_features
 from mrlm_core.study.inputs import encoded, inputs_of, missing
 from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
+from mrlm_core.study.scheduler import Lost, each
 from mrlm_core.study.spec import RunSpec, dataset_folder
 
 # What every run's numbers depend on besides its model; models that read more add the pipeline.
@@ -33,29 +34,21 @@ def run_or_load(spec: RunSpec) -> RunRecord:
 
     A ConfigError or DatasetError (the user's mistake) is raised; any other failure becomes a failed record.
     """
-    place = dataset_folder(spec.dataset)
-    dataset = _dataset(str(place), place.stat().st_mtime_ns)
+    dataset = dataset_of(spec)
     lacking = missing(registry.row(spec.model), dataset, spec.modalities)
-    key = run_key(spec, dataset)
-    folder = workspace() / "runs" / dataset.name / key
-    found = load_record(folder)
+    found = load_record(_folder(spec, dataset))
     if found is not None and not found.failed:
         return found
-    data: dict[str, Any] = {
-        "spec": _plain(spec.resolved()), "spec_hash": key, "data_hash": dataset.data_hash,
-        "code_hash": code_hash(*_modules(spec, dataset)), **environment(),
-        "selected_on": f"validation recall@{spec.config.protocol.selection_cutoff}",
-    }
+    folder, data = _begun(spec, dataset)
     if lacking:  # not kept: the dataset may be made anew with what is missing
-        lack = {"status": "not run", "error": lacking, "validation": {}, "test": {}, "stages": {}}
-        return RunRecord(folder, {**data, **lack}, None)
+        return RunRecord(folder, {**data, **_nothing("not run", lacking)}, None)
     stages = Stages()
     try:
         result, per_user = _run(spec, dataset, stages, folder / "checkpoint")
     except (ConfigError, DatasetError):
         raise
     except Exception as error:  # a diverged training too: recorded, shown as failed in every table
-        failure = {"status": "failed", "error": f"{type(error).__name__}: {error}", "validation": {}, "test": {}}
+        failure = _nothing("failed", f"{type(error).__name__}: {error}")
         return save_record(folder, {**data, **failure, "stages": stages.rows}, None)
     record = save_record(folder, {**data, **result, "status": "done", "stages": stages.rows}, per_user)
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
@@ -63,12 +56,27 @@ def run_or_load(spec: RunSpec) -> RunRecord:
 
 
 def run_many(specs: Sequence[RunSpec], scheduler: str | None = None) -> list[RunRecord]:
-    """The records of ``specs``, in order, in this process. Raises ConfigError for a ``scheduler``: none exists yet."""
-    if scheduler is not None:
-        raise ConfigError(
-            problem("scheduler", "None (run in this process)", repr(scheduler), "Leave it out; clusters come later.")
-        )
-    return [run_or_load(spec) for spec in tqdm(specs, desc="runs", unit="run", disable=None)]
+    """The records of ``specs``, in order; ``scheduler`` as in ``scheduler.each``.
+
+    A run that fails is a failed record, one that kills every worker it is given to as well, and the others go on.
+    """
+    records: dict[int, RunRecord] = {}
+    ended = each(run_or_load, specs, scheduler)
+    for place, record in tqdm(ended, total=len(specs), desc="runs", unit="run", disable=None):
+        records[place] = lost_record(specs[place], record) if isinstance(record, Lost) else record
+    return [records[place] for place in range(len(specs))]
+
+
+def lost_record(spec: RunSpec, lost: Lost) -> RunRecord:
+    """The failed record of a run whose workers died; not kept, so that it is tried again the next time."""
+    folder, data = _begun(spec, dataset_of(spec))
+    return RunRecord(folder, {**data, **_nothing("failed", lost.error)}, None)
+
+
+def dataset_of(spec: RunSpec) -> Dataset:
+    """The dataset of ``spec``, read once in a process."""
+    place = dataset_folder(spec.dataset)
+    return _dataset(str(place), place.stat().st_mtime_ns)
 
 
 def run_key(spec: RunSpec, dataset: Dataset) -> str:
@@ -124,6 +132,24 @@ def _run(spec: RunSpec, dataset: Dataset, stages: Stages, checkpoint: Path) -> t
     result["epochs"] = None if history is None else {"run": history.epochs, "best": history.best_epoch}
     result["history"] = [] if history is None else _plain(history.rows)
     return result, tables["test"]
+
+
+def _folder(spec: RunSpec, dataset: Dataset) -> Path:
+    return workspace() / "runs" / dataset.name / run_key(spec, dataset)
+
+
+def _begun(spec: RunSpec, dataset: Dataset) -> tuple[Path, dict[str, Any]]:
+    """Where the record of ``spec`` is kept, and what it says before anything has run."""
+    folder = _folder(spec, dataset)
+    return folder, {
+        "spec": _plain(spec.resolved()), "spec_hash": folder.name, "data_hash": dataset.data_hash,
+        "code_hash": code_hash(*_modules(spec, dataset)), **environment(),
+        "selected_on": f"validation recall@{spec.config.protocol.selection_cutoff}",
+    }
+
+
+def _nothing(status: str, error: str) -> dict[str, Any]:
+    return {"status": status, "error": error, "validation": {}, "test": {}, "stages": {}}
 
 
 def _means(table: pd.DataFrame) -> dict[str, float]:

@@ -22,7 +22,7 @@ from mrlm_core.study.record import RunRecord
 from mrlm_core.study.run import run_key, run_or_load
 from mrlm_core.study.spec import RunSpec
 
-COLUMNS = ("model", "trial", "value", "state", "seconds", "hyperparameters", "error")
+COLUMNS = ("model", "trial", "value", "state", "seconds", "hyperparameters", "error", "search")
 ENDLESS = float("inf")
 
 
@@ -38,19 +38,23 @@ class Search:
     trials: pd.DataFrame
 
 
-def tune(spec: RunSpec, dataset: Dataset, n_trials: int, seconds: float = ENDLESS) -> Search:
+def tune(
+    spec: RunSpec, dataset: Dataset, n_trials: int, seconds: float = ENDLESS, known: pd.DataFrame | None = None
+) -> Search:
     """The settings of ``spec.model`` with the best validation Recall among ``n_trials`` of its search space.
 
     The first trial is the default; the rest are drawn at random, each by a seed of its own. Scores come from validation
     alone, on the split and seed of ``spec``. No trial starts once the finished ones took ``seconds`` together; what all
     models share, the preprocessing, does not count. A failed trial is recorded as failed and the search goes on. A
-    search that was stopped, or asked for more, goes on as if it had never stopped. Raises SearchError when all failed.
+    search that was stopped, or asked for more, goes on as if it had never stopped; ``known`` are trials of searches on
+    other machines, as ``trials_of`` gives them, which are taken over. Raises SearchError when all failed.
     """
     if n_trials <= 1 or not _searchable(spec, dataset):
         return Search(spec, pd.DataFrame(columns=COLUMNS))
     study = _study(spec, dataset)
+    made = _of_search(known, study)
     while len(done := _finished(study)) < n_trials and sum(_seconds(trial) for trial in done) < seconds:
-        _run_trial(study, spec, number=len(done))
+        _run_trial(study, spec, len(done), made.get(len(done)))
     trials = _table(spec.model, study)
     if trials["value"].isna().all():
         raise SearchError(
@@ -62,16 +66,17 @@ def tune(spec: RunSpec, dataset: Dataset, n_trials: int, seconds: float = ENDLES
 
 
 def tuned(
-    specs: Sequence[RunSpec], dataset: Dataset, n_trials: int, seconds: float = ENDLESS
+    specs: Sequence[RunSpec], dataset: Dataset, n_trials: int, seconds: float = ENDLESS,
+    known: pd.DataFrame | None = None,
 ) -> list[RunSpec]:
-    """Each spec with the settings that a search on its model's first split chose; one search a model.
+    """Each spec with the settings that a search on its model's first split chose; one search a model, as in ``tune``.
 
     A model of which every trial failed keeps its defaults: its runs then say how they fail, and the others go on.
     """
     found: dict[str, RunSpec] = {}
     for spec in _first_of_each_model(specs):
         try:
-            found[spec.model] = tune(spec, dataset, n_trials, seconds).best
+            found[spec.model] = tune(spec, dataset, n_trials, seconds, known).best
         except SearchError:
             found[spec.model] = spec
     return [
@@ -84,7 +89,8 @@ def trials_of(specs: Sequence[RunSpec], dataset: Dataset) -> pd.DataFrame:
     """Every finished trial of the searches that ``tuned`` made of ``specs``, in one table, a row a trial.
 
     Columns ``COLUMNS``: ``trial`` from 0, the default; ``value`` the validation Recall, NaN if it failed; ``state``
-    "COMPLETE" or "FAIL"; ``hyperparameters`` as JSON, those that differ from the default; ``error`` empty if none.
+    "COMPLETE" or "FAIL"; ``hyperparameters`` as JSON, those that differ from the default; ``error`` empty if none;
+    ``search`` names model, default, space, data and code, so that only equal ones are gone on with.
     """
     if not _journal(dataset).exists():
         return pd.DataFrame(columns=COLUMNS)
@@ -109,7 +115,7 @@ def with_values(spec: RunSpec, values: Mapping[str, Any]) -> RunSpec:
     return replace(spec, hyperparameters={**spec.hyperparameters, **values})
 
 
-def _run_trial(study: Any, spec: RunSpec, number: int) -> None:
+def _run_trial(study: Any, spec: RunSpec, number: int, made: Mapping[str, Any] | None) -> None:
     """One more trial; what a killed one had drawn is drawn again, for the seed depends on its number alone."""
     import optuna
 
@@ -118,21 +124,33 @@ def _run_trial(study: Any, spec: RunSpec, number: int) -> None:
     trial = study.ask()
     values = {} if number == 0 else _suggest(trial, registry.row(spec.model).search)
     trial.set_user_attr("values", values)
-    started = time.perf_counter()
-    record, value, error = None, None, ""
-    try:
-        record = run_or_load(with_values(spec, values))
-        value = record.validation.get(f"recall@{spec.config.protocol.selection_cutoff}")
-        error = record.data.get("error", "")
-    except UserError as refused:  # values that the model cannot take
-        error = f"{type(refused).__name__}: {refused}"
+    value, seconds, error = _score(spec, values) if made is None else (made["value"], made["seconds"], made["error"])
     failed = value is None or np.isnan(value)
-    trial.set_user_attr("seconds", _own_seconds(record, time.perf_counter() - started))
+    trial.set_user_attr("seconds", seconds)
     trial.set_user_attr("error", error or ("no validation score" if failed else ""))
     if failed:
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
     else:
         study.tell(trial, value)
+
+
+def _score(spec: RunSpec, values: Mapping[str, Any]) -> tuple[float | None, float, str]:
+    """Validation Recall with ``values`` (None if it failed), the seconds that count, and the error."""
+    started = time.perf_counter()
+    try:
+        record = run_or_load(with_values(spec, values))
+    except UserError as refused:  # values that the model cannot take
+        return None, _own_seconds(None, time.perf_counter() - started), f"{type(refused).__name__}: {refused}"
+    value = record.validation.get(f"recall@{spec.config.protocol.selection_cutoff}")
+    return value, _own_seconds(record, time.perf_counter() - started), record.data.get("error", "")
+
+
+def _of_search(known: pd.DataFrame | None, study: Any) -> dict[int, Mapping[str, Any]]:
+    """Those of ``known`` that belong to ``study``, by their number."""
+    if known is None:
+        return {}
+    rows = known[known["search"] == study.study_name].to_dict("records")
+    return {int(row["trial"]): row for row in rows}
 
 
 def _own_seconds(record: RunRecord | None, elapsed: float) -> float:
@@ -186,7 +204,7 @@ def _seconds(trial: Any) -> float:
 def _table(model: str, study: Any) -> pd.DataFrame:
     rows = [
         (model, number, np.nan if trial.value is None else trial.value, trial.state.name, _seconds(trial),
-         json.dumps(trial.user_attrs["values"], sort_keys=True), trial.user_attrs["error"])
+         json.dumps(trial.user_attrs["values"], sort_keys=True), trial.user_attrs["error"], study.study_name)
         for number, trial in enumerate(_finished(study))
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"value": float, "seconds": float})

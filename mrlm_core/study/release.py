@@ -1,0 +1,151 @@
+"""Released comparisons: made model by model, kept under version control with their provenance, and read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mrlm_core.cache import atomic, write_text
+from mrlm_core.config import workspace
+from mrlm_core.study.comparison import comparison
+from mrlm_core.study.record import RunRecord
+from mrlm_core.study.run import dataset_of, lost_record, run_key, run_or_load
+from mrlm_core.study.scheduler import Lost, each
+from mrlm_core.study.spec import RunSpec
+from mrlm_core.study.tune import COLUMNS, ENDLESS, trials_of, tuned
+
+RELEASED_METRICS = ("recall@10", "recall@20", "recall@50", "recall@100", "auc@100", "lauc@100", "full_auc")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a release compares and the budget of every model alike: ``trials`` settings, begun within ``seconds``."""
+
+    preset: str = "laptop"
+    seeds: int = 3
+    trials: int = 1
+    seconds: float = ENDLESS
+
+    def described(self) -> dict[str, Any]:
+        """As JSON holds it; ``seconds`` None when there is no limit."""
+        return {**asdict(self), "seconds": None if self.seconds == ENDLESS else self.seconds}
+
+
+@dataclass(frozen=True)
+class Release:
+    """The released records of a dataset, all trials of their searches, the plan, and the models not yet run."""
+
+    records: list[RunRecord]
+    trials: pd.DataFrame
+    plan: dict[str, Any]
+    pending: list[str]
+
+
+def make_release(
+    dataset: str, plan: Plan, scheduler: str | None = None, say: Callable[[str], None] = print
+) -> Release:
+    """Tune and run every model of the comparison, releasing each as it ends; stopped, it goes on from there.
+
+    What was released under the same plan counts as done, also on another machine: records whose key (spec, data, code)
+    is the same, trials of the same search. One task of ``scheduler`` is one model: its search and all its runs.
+    """
+    specs = comparison(dataset, plan.preset, plan.seeds)
+    data = dataset_of(specs[0])
+    models = list(dict.fromkeys(spec.model for spec in specs))
+    groups = {model: [spec for spec in specs if spec.model == model] for model in models}
+    before = earlier(data.name, plan)
+    done: dict[str, tuple[list[RunRecord], pd.DataFrame]] = {
+        model: ([r for r in before.records if r.data["spec"]["model"] == model],
+                before.trials[before.trials["model"] == model])
+        for model in models if model not in before.pending
+    }
+    pending = list(models)
+    for place, result in each(partial(_one_model, plan=plan, before=before), list(groups.values()), scheduler):
+        model = models[place]
+        pending.remove(model)
+        if isinstance(result, Lost):
+            result = [lost_record(spec, result) for spec in groups[model]], before.trials.iloc[:0]
+        done[model] = result
+        records = [record for name in models if name in done for record in done[name][0]]
+        trials = pd.concat([done[name][1] for name in models if name in done], ignore_index=True)
+        write_release(data.name, records, trials, plan, [name for name in models if name not in done])
+        say(f"{model}: {len(result[0])} runs, {sum(r.failed for r in result[0])} failed or not run; "
+            f"{len(pending)} models to go")
+    return released(data.name)
+
+
+def _one_model(specs: Sequence[RunSpec], plan: Plan, before: Release) -> tuple[list[RunRecord], pd.DataFrame]:
+    """The records of one model's specs with the settings its search chose, and the search's trials."""
+    data = dataset_of(specs[0])
+    chosen = tuned(specs, data, plan.trials, plan.seconds, before.trials)
+    there = {record.data["spec_hash"]: record for record in before.records if not record.failed}
+    records = [there.get(run_key(spec, data)) or run_or_load(spec) for spec in chosen]
+    trials = trials_of(specs, data) if plan.trials > 1 else pd.DataFrame(columns=list(COLUMNS))
+    return records, trials
+
+
+def earlier(name: str, plan: Plan) -> Release:
+    """The release of dataset ``name`` if it was made to this plan, else an empty one."""
+    if (_folder(name) / "plan.json").exists():
+        found = released(name)
+        if found.plan == plan.described():
+            return found
+    models = list(dict.fromkeys(spec.model for spec in comparison(name, plan.preset, 1)))
+    return Release([], pd.DataFrame(columns=list(COLUMNS)), plan.described(), models)
+
+
+def write_release(
+    name: str, records: Sequence[RunRecord], trials: pd.DataFrame, plan: Plan, pending: Sequence[str] = ()
+) -> Path:
+    """Write book/results/<name>/: records.json, per_user.parquet, plan.json and, after a search, trials.csv.
+
+    The records carry their provenance (commit, versions, hashes, device) and are kept under version control, so that a
+    long study need not run again to be read.
+    """
+    folder = _folder(name)
+    tables = []
+    for record in records:
+        if record.per_user is not None:
+            values = record.per_user[list(RELEASED_METRICS)].astype("float32").reset_index()
+            tables.append(values.assign(spec_hash=record.data["spec_hash"]))
+    if tables:
+        with atomic(folder / "per_user.parquet") as temporary:
+            pd.concat(tables).to_parquet(temporary, index=False, compression="zstd")
+    if trials.empty:
+        (folder / "trials.csv").unlink(missing_ok=True)  # of an earlier release
+    else:
+        write_text(folder / "trials.csv", trials.to_csv(index=False))
+    write_text(folder / "plan.json", json.dumps({**plan.described(), "pending": list(pending)}, indent=1) + "\n")
+    write_text(folder / "records.json", json.dumps([record.data for record in records], indent=1, sort_keys=True))
+    return folder
+
+
+def released(name: str) -> Release:
+    """The release of dataset ``name``, records in the order of the tables."""
+    folder = _folder(name)
+    table = pd.read_parquet(folder / "per_user.parquet")
+    per_user = {key: rows.drop(columns="spec_hash").set_index("user") for key, rows in table.groupby("spec_hash")}
+    data = json.loads((folder / "records.json").read_text(encoding="utf-8"))
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    trials = folder / "trials.csv"
+    return Release(
+        [RunRecord(folder, row, per_user.get(row["spec_hash"])) for row in data],
+        pd.read_csv(trials, keep_default_na=False, na_values={"value": ""}) if trials.exists()
+        else pd.DataFrame(columns=list(COLUMNS)),
+        {name: value for name, value in plan.items() if name != "pending"}, plan["pending"],
+    )
+
+
+def released_datasets() -> list[str]:
+    """Names of the datasets with a released comparison."""
+    return sorted(path.parent.name for path in (workspace() / "book" / "results").glob("*/records.json"))
+
+
+def _folder(name: str) -> Path:
+    return workspace() / "book" / "results" / name

@@ -1,0 +1,90 @@
+"""The same function over many arguments: in this process, or on a Dask cluster of this machine or of many."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mrlm_core.config import workspace
+from mrlm_core.errors import ConfigError, problem
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+LOCAL = "local"
+CONNECT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Lost:
+    """In place of a result: the workers that had the task died, each time; ``error`` says how."""
+
+    error: str
+
+
+def each(
+    function: Callable[[Argument], Result], arguments: Sequence[Argument], scheduler: str | None = None
+) -> Iterator[tuple[int, Result | Lost]]:
+    """(place, ``function(argument)``) of every argument, as each ends; the same results whatever the ``scheduler``.
+
+    None runs here, one after the other. "local" starts a worker for each core of this machine and stops them at the
+    end; an address joins a Dask cluster that runs, whose workers need this environment and this workspace under the
+    same path. A task whose worker dies is given to another; one that kills every worker it is given to is ``Lost``.
+    What ``function`` raises is raised here, at once. Raises ConfigError for a scheduler that is not there.
+    """
+    if scheduler is None:
+        for place, argument in enumerate(arguments):
+            yield place, function(argument)
+        return
+    with ExitStack() as stack:
+        client, distributed = stack.enter_context(_client(scheduler))
+        futures = {
+            client.submit(_in_workspace, str(workspace()), function, argument, pure=False): place
+            for place, argument in enumerate(arguments)
+        }
+        for future in distributed.as_completed(list(futures)):
+            if future.status == "error" and isinstance(future.exception(), distributed.KilledWorker):
+                yield futures[future], Lost(f"KilledWorker: {future.exception()}")
+            else:
+                yield futures[future], future.result()
+
+
+def _in_workspace(place: str, function: Callable[[Any], Any], argument: Any) -> Any:
+    """What a worker does: its own environment names no workspace."""
+    os.environ["MRLM_WORKSPACE"] = place
+    return function(argument)
+
+
+@contextmanager
+def _client(scheduler: str) -> Iterator[tuple[Any, Any]]:
+    """A client of the cluster, and Dask's library; a cluster that was started for it ends with it."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise ConfigError(problem(f"scheduler {scheduler!r}", "the package `distributed`", "none installed",
+                                  "Install it with: pip install 'mrlm-core[dask]'.")) from error
+    with ExitStack() as stack:
+        if scheduler == LOCAL:
+            address: Any = stack.enter_context(local_cluster())
+        elif ":" in scheduler:
+            address = scheduler
+        else:
+            raise ConfigError(problem("scheduler", f"None, {LOCAL!r} or an address like tcp://host:8786",
+                                      repr(scheduler), "Correct it."))
+        try:
+            client = stack.enter_context(distributed.Client(address, timeout=CONNECT_SECONDS))
+        except (OSError, ValueError) as error:
+            raise ConfigError(problem(f"scheduler {scheduler!r}", "a Dask scheduler that answers",
+                                      f"{type(error).__name__}: {error}", "Start one with: dask scheduler.")) from error
+        yield client, distributed
+
+
+def local_cluster(workers: int | None = None) -> Any:
+    """A Dask cluster of this machine: ``workers`` processes (one a core), without limits on memory."""
+    from distributed import LocalCluster
+
+    return LocalCluster(n_workers=workers or os.cpu_count(), threads_per_worker=1, processes=True,
+                        dashboard_address=None, memory_limit=0)
