@@ -20,7 +20,7 @@ from mrlm_core.study.scheduler import Lost, each
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.tune import COLUMNS, ENDLESS, trials_of, tuned
 
-RELEASED_METRICS = ("recall@10", "recall@20", "recall@50", "recall@100", "auc@100", "lauc@100", "full_auc")
+RELEASED_METRICS = (*(f"{name}@{n}" for name in ("recall", "auc") for n in (10, 20, 50, 100)), "lauc@100", "full_auc")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from mrlm_core.study.figures import canvas
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.tables import costs, intervals
+from mrlm_core.study.tune import best_so_far
 
 LINE_STYLES = ("-", "--", ":", "-.")
 ALWAYS_NAMED = ("MRLM", "Popularity")
@@ -78,6 +79,26 @@ def cost_and_quality(records: Sequence[RunRecord], metric: str) -> Figure:
         axes.annotate(str(model), place, (4, 3), textcoords="offset points", fontsize=8)
     axes.set(xscale="log", xlabel="preprocessing + training (seconds, log scale)", ylabel=f"{metric} on test")
     axes.grid(alpha=0.3)
+    return figure
+
+
+def searches(trials: pd.DataFrame, title: str, columns: int = 5) -> Figure:
+    """A panel a model: each trial's value (points), the best so far (line); ``trials`` as ``tune.trials_of`` gives."""
+    models = list(trials["model"].unique())
+    rows = -(-len(models) // columns)
+    figure, panels = plt.subplots(rows, columns, figsize=(11, 1.7 * rows + 0.6), sharex=True, layout="constrained")
+    plt.close(figure)  # a notebook shows it where it is a value, not once more
+    best = best_so_far(trials)
+    for axes, model in zip(np.ravel(panels), models, strict=False):
+        own, line = trials[trials["model"] == model], best[best["model"] == model]
+        axes.scatter(own["trial"], own["value"], s=12, color="0.5")
+        axes.step(line["trial"], line["best"], where="post", color="C3" if model in ALWAYS_NAMED else "C0")
+        axes.set_title(model, fontsize=9)
+        axes.tick_params(labelsize=7)
+    for axes in np.ravel(panels)[len(models):]:
+        axes.set_visible(False)
+    figure.suptitle(title)
+    figure.supxlabel("trial; the first is the default", fontsize=9)
     return figure
 
 

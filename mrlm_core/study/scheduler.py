@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from mrlm_core.config import workspace
@@ -16,6 +17,11 @@ Result = TypeVar("Result")
 
 LOCAL = "local"
 CONNECT_SECONDS = 30
+SETTINGS = {
+    # Linear algebra keeps the threads it has in process: another number adds up in another order, to other last bits.
+    "distributed.nanny.pre-spawn-environ": {},
+    "distributed.scheduler.worker-saturation": 1.0,  # no task waits at a worker, which may die
+}
 
 
 @dataclass(frozen=True)
@@ -41,15 +47,15 @@ def each(
         return
     with ExitStack() as stack:
         client, distributed = stack.enter_context(_client(scheduler))
-        futures = {
-            client.submit(_in_workspace, str(workspace()), function, argument, pure=False): place
-            for place, argument in enumerate(arguments)
-        }
-        for future in distributed.as_completed(list(futures)):
+        task = partial(_in_workspace, str(workspace()), function)
+        # In one call: then the scheduler keeps those that wait to itself, and a worker that dies takes one task along.
+        futures = client.map(task, list(arguments), pure=False)
+        places = {future.key: place for place, future in enumerate(futures)}
+        for future in distributed.as_completed(futures):
             if future.status == "error" and isinstance(future.exception(), distributed.KilledWorker):
-                yield futures[future], Lost(f"KilledWorker: {future.exception()}")
+                yield places[future.key], Lost(f"KilledWorker: {future.exception()}")
             else:
-                yield futures[future], future.result()
+                yield places[future.key], future.result()
 
 
 def _in_workspace(place: str, function: Callable[[Any], Any], argument: Any) -> Any:
@@ -84,7 +90,9 @@ def _client(scheduler: str) -> Iterator[tuple[Any, Any]]:
 
 def local_cluster(workers: int | None = None) -> Any:
     """A Dask cluster of this machine: ``workers`` processes (one a core), without limits on memory."""
+    import dask
     from distributed import LocalCluster
 
-    return LocalCluster(n_workers=workers or os.cpu_count(), threads_per_worker=1, processes=True,
-                        dashboard_address=None, memory_limit=0)
+    with dask.config.set(SETTINGS):
+        return LocalCluster(n_workers=workers or len(os.sched_getaffinity(0)), threads_per_worker=1, processes=True,
+                            dashboard_address=":0", memory_limit=0)

@@ -60,7 +60,7 @@ def differences(records: Sequence[RunRecord], metric: str, reference: str) -> pd
     grouped = by_label(records)
     rows = []
     for model, group in grouped.items():
-        pairs = _paired(group, grouped.get(reference, []), metric) if model != reference else []
+        pairs = paired(group, grouped.get(reference, []), metric) if model != reference else []
         if pairs:
             interval = difference_interval([a for a, _ in pairs], [b for _, b in pairs])
             rows.append({"Model": model, f"{metric} minus {reference}": interval.mean, "low": interval.low,
@@ -83,7 +83,7 @@ def _interval(records: Sequence[RunRecord], metric: str) -> Interval:
     return mean_interval(runs) if runs else Interval(np.nan, np.nan, np.nan)
 
 
-def _paired(a: Sequence[RunRecord], b: Sequence[RunRecord], metric: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def paired(a: Sequence[RunRecord], b: Sequence[RunRecord], metric: str) -> list[tuple[np.ndarray, np.ndarray]]:
     """Per-user values of the runs of a and b that share split and seed, aligned by user."""
     other = {_draw(record): record.per_user for record in b}
     pairs = []

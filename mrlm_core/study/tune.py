@@ -108,6 +108,20 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
     return ordered[["model", "trial"]].assign(best=best).loc[trials.index].reset_index(drop=True)
 
 
+def outcome(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row a model: settings tried, failed, minutes, the default's value, the best value and the settings of it."""
+    rows = {}
+    for model, own in trials.groupby("model", sort=False):
+        values = own.set_index("trial")["value"]
+        best = None if values.isna().all() else own["hyperparameters"].iloc[int(np.nanargmax(values))]
+        rows[model] = {
+            "tried": len(own), "failed": int(values.isna().sum()), "minutes": own["seconds"].sum() / 60,
+            "default": values.get(0, np.nan), "best": values.max(),
+            "chosen": "none ran" if best is None else _readable(best),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
+
+
 def with_values(spec: RunSpec, values: Mapping[str, Any]) -> RunSpec:
     """``spec`` with hyperparameter values; MRLM's are dotted settings, a baseline's its own."""
     if registry.row(spec.model).family == "mrlm":
@@ -143,6 +157,12 @@ def _score(spec: RunSpec, values: Mapping[str, Any]) -> tuple[float | None, floa
         return None, _own_seconds(None, time.perf_counter() - started), f"{type(refused).__name__}: {refused}"
     value = record.validation.get(f"recall@{spec.config.protocol.selection_cutoff}")
     return value, _own_seconds(record, time.perf_counter() - started), record.data.get("error", "")
+
+
+def _readable(hyperparameters: str) -> str:
+    values = json.loads(hyperparameters)
+    return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+                     for name, value in values.items()) or "the default"
 
 
 def _of_search(known: pd.DataFrame | None, study: Any) -> dict[int, Mapping[str, Any]]:

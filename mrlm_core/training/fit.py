@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from keras.src.random import seed_generator
 from tqdm.auto import tqdm
 
 from mrlm_core.cache import atomic
@@ -40,6 +42,9 @@ class History:
 def seed_everything(seed: int) -> None:
     """Fix every random number of Keras and the backend, and demand deterministic operations."""
     keras.utils.set_random_seed(seed)
+    # Keras draws the seeds of layers from Python's one shared generator, of which other threads draw too (those of a
+    # notebook's kernel or of a Dask worker). The same draws, from one of its own:
+    seed_generator.python_random = random.Random(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

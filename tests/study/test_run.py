@@ -106,11 +106,6 @@ def test_mistakes_are_refused_by_name(workspace: Path, spec: RunSpec, error: typ
         run_or_load(spec)
 
 
-def test_scheduler_is_refused_until_there_is_one(workspace: Path) -> None:
-    with pytest.raises(ConfigError, match="scheduler"):
-        run_many([MRLM], scheduler="local")
-
-
 def test_records_of_a_dataset_are_read_in_a_fixed_order(workspace: Path) -> None:
     specs = [RunSpec("shop", "Popularity", preset="tiny", split_seed=seed, seed=seed) for seed in (1, 0)]
     run_many(specs)

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from mrlm_core.study import paper_tables, tables
-from mrlm_core.study.comparison import comparison, release, released
+from mrlm_core.study.comparison import comparison
 from mrlm_core.study.record import RunRecord
 
 
@@ -78,14 +77,6 @@ def test_our_numbers_stand_beside_the_papers_with_places_among_both() -> None:
 
 def test_costs_take_medians() -> None:
     assert tables.costs(RECORDS).loc["A", "split (s)"] == 1.5
-
-
-def test_release_keeps_records_and_users(workspace: Path) -> None:
-    release("here", RECORDS)
-    back = released("here")
-    assert [r.label for r in back] == [r.label for r in RECORDS]
-    np.testing.assert_allclose(back[0].per_user["recall@20"], [0.0, 0.5, 1.0])
-    assert back[3].per_user is None
 
 
 def test_comparison_holds_every_model_and_the_control() -> None:

@@ -13,7 +13,7 @@ from mrlm_core.baselines import registry
 from mrlm_core.baselines.ease import EASE
 from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.errors import ConfigError
-from mrlm_core.study import RunSpec, comparison, run_or_load, tune
+from mrlm_core.study import RunSpec, release, run_or_load, tune
 from mrlm_core.study.run import run_key
 from mrlm_core.study.tune import COLUMNS, SearchError, best_so_far, trials_of, tuned
 
@@ -174,9 +174,9 @@ def test_the_command_line_tunes_within_its_budget_and_releases_the_trials(
 ) -> None:
     few, limits, real = ("ItemKNN", "EASE"), [], tune.tune
 
-    def noted(spec: RunSpec, dataset: Dataset, n_trials: int, seconds: float) -> tune.Search:
+    def noted(spec: RunSpec, dataset: Dataset, n_trials: int, seconds: float, known: pd.DataFrame) -> tune.Search:
         limits.append((n_trials, seconds))
-        return real(spec, dataset, n_trials, seconds)
+        return real(spec, dataset, n_trials, seconds, known)
 
     monkeypatch.setattr(tune, "tune", noted)
     monkeypatch.setattr(registry, "names", lambda: few)
@@ -188,7 +188,7 @@ def test_the_command_line_tunes_within_its_budget_and_releases_the_trials(
     assert tuple(table.columns) == COLUMNS
     assert list(table["model"]) == ["ItemKNN"] * 2 + ["EASE"] * 2
     best = table["value"][2:].max()
-    ease, = (r for r in comparison.released("iot-shop-tiny") if r.label == "EASE")
+    ease, = (r for r in release.released("iot-shop-tiny").records if r.label == "EASE")
     assert ease.validation["recall@20"] == pytest.approx(best)
     assert cli.main(command) == 0
     assert not file.exists(), "a release without a search has no trials"

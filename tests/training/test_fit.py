@@ -1,6 +1,7 @@
 """The fit loop: stopping, resuming to the same bits, and what it does with a loss that is no number."""
 
 import json
+import random
 
 import keras
 import numpy as np
@@ -170,3 +171,16 @@ def test_a_weight_that_only_the_last_step_broke_is_named_before_validation():
     with pytest.raises(TrainingError, match=r"pull, epoch 1, step 1: .*kernel"):
         fit(model, lambda rng: np.ones((4, 3), np.float32), lambda: pytest.fail("validated"), batch_size=4,
             max_epochs=1, patience=1, seed=0, name="pull")
+
+
+def test_what_other_threads_draw_does_not_reach_the_weights():
+    def weights(disturbed):
+        seed_everything(3)
+        first = keras.layers.Dense(4)
+        if disturbed:
+            random.random()
+        second = keras.layers.Dense(4)
+        return [layer(np.ones((1, 3), np.float32)) for layer in (first, second)]
+
+    for plain, disturbed in zip(weights(False), weights(True), strict=True):
+        np.testing.assert_array_equal(plain, disturbed)

@@ -1,0 +1,110 @@
+"""What a comparison of models came to, in sentences that are computed from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mrlm_core.baselines import registry
+from mrlm_core.baselines.rows_paper import ORDER
+from mrlm_core.evaluation.significance import Interval, difference_interval
+from mrlm_core.study.record import RunRecord
+from mrlm_core.study.tables import by_label, intervals, paired
+
+METHOD = "MRLM"
+Means = dict[str, Interval]
+# What the method must beat for its gain to be its own: the crowd, its input, itself without parts of it.
+REFERENCES = ("Popularity", "Initial vectors (cosine)", "U-GFRL", "MRLM, permuted clusters")
+
+
+def findings(records: Sequence[RunRecord], metric: str) -> list[str]:
+    """Sentences on ``metric`` (as "recall@20") on test: who wins, the method's place, the paper's ten, what "+" adds.
+
+    A difference counts where the 95% interval of the paired difference over runs and users leaves out 0.
+    """
+    means = _means(records, metric)
+    if not means:
+        return ["No model has run."]
+    return [*_winner(records, metric, means), *_method(records, metric, means), *_papers_ten(records, metric, means),
+            *_plus(records, metric, means)]
+
+
+def difference(records: Sequence[RunRecord], metric: str, one: str, other: str) -> Interval:
+    """Mean of ``one`` minus ``other`` on the same users, splits and seeds, and its interval."""
+    grouped = by_label(records)
+    pairs = paired(grouped[one], grouped[other], metric)
+    return difference_interval([a for a, _ in pairs], [b for _, b in pairs])
+
+
+def _means(records: Sequence[RunRecord], metric: str) -> Means:
+    """The mean of each model that ran and its interval, best first."""
+    table = intervals(records, [metric]).dropna(subset="mean").sort_values("mean", ascending=False, kind="stable")
+    numbers = table[["mean", "low", "high"]].to_numpy()
+    return {str(name): Interval(*row) for name, row in zip(table["model"], numbers, strict=True)}
+
+
+def _winner(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
+    first, *others = means
+    runs = sum(record.label == first and not record.failed for record in records)
+    text = f"Best at {_named(metric)} of {len(means)}: **{first}**, {means[first]} over {runs} split{'s' * (runs > 1)}"
+    level = [name for name in others if not _sign(difference(records, metric, first, name))]
+    yield text + (f"; not told apart from it: {_listed(level)}." if level else ", clear of all others.")
+
+
+def _method(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
+    if METHOD not in means:
+        return
+    place = list(means).index(METHOD) + 1
+    yield f"{METHOD} is number {place}, {means[METHOD]}."
+    others = [name for name in (next(iter(means)), *REFERENCES) if name in means and name != METHOD]
+    for name in dict.fromkeys(others):
+        gap = difference(records, metric, METHOD, name)
+        share = means[METHOD].mean / means[name].mean - 1
+        yield f"Against {name} it is {_words(gap)}: {share:+.1%}, difference {gap}."
+
+
+def _papers_ten(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
+    """The paper's own baselines: which is best, and how many the popularity of items beats."""
+    theirs = [name for name in means if registry.row(_model(name)).base in ORDER]
+    if not theirs:
+        return
+    text = f"Best of the paper's baselines: {theirs[0]}, {means[theirs[0]]}"
+    if METHOD in means:
+        gap = difference(records, metric, METHOD, theirs[0])
+        text += f"; {METHOD} is {_words(gap)} it, which the paper has above all of them"
+    yield text + "."
+    if "Popularity" in means:
+        below = [name for name in theirs if _sign(difference(records, metric, name, "Popularity")) < 0]
+        named = f": {_listed(below)}" if below else ""
+        yield f"Of these {len(theirs)}, {len(below)} rank below plain popularity{named}."
+
+
+def _plus(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
+    pairs = [(f"{name}+", name) for name in ORDER if {f"{name}+", name} <= set(means)]
+    if not pairs:
+        return
+    signs = {plus: _sign(difference(records, metric, plus, base)) for plus, base in pairs}
+    groups = {word: [name for name, sign in signs.items() if sign == wanted]
+              for word, wanted in (("better", 1), ("worse", -1), ("no different", 0))}
+    told = "; ".join(f"{len(names)} {word}{f' ({_listed(names)})' if names else ''}" for word, names in groups.items())
+    yield f"More modalities, put beside what a model reads already, make of {len(pairs)} models {told}."
+
+
+def _model(label: str) -> str:
+    return label.split(",")[0].split(" [")[0]
+
+
+def _sign(gap: Interval) -> int:
+    return int(gap.low > 0) - int(gap.high < 0)
+
+
+def _words(gap: Interval) -> str:
+    return {1: "above", -1: "below", 0: "about level with"}[_sign(gap)]
+
+
+def _named(metric: str) -> str:
+    name, _, cutoff = metric.partition("@")
+    return f"{name.capitalize()}@{cutoff}" if cutoff else name
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,54 @@
+"""The sentences of a comparison follow its numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mrlm_core.study.findings import difference, findings
+from mrlm_core.study.record import RunRecord
+
+
+def _records(model: str, mean: float, clusters: str = "own", failed: bool = False) -> list[RunRecord]:
+    """Two splits of 200 users; models differ by a shift alone, so that paired differences have no spread."""
+    made = []
+    for seed in (0, 1):
+        spec = {"model": model, "split_seed": seed, "seed": seed, "modalities": None, "clusters": clusters}
+        values = mean + 0.1 * np.random.default_rng(seed).random(200)
+        table = None if failed else pd.DataFrame({"recall@20": values}, index=pd.RangeIndex(200, name="user"))
+        data = {"spec": spec, "status": "failed" if failed else "done", "error": "planted" if failed else ""}
+        made.append(RunRecord(Path("nowhere"), data, table))
+    return made
+
+
+ALL = [
+    *_records("Popularity", 0.15), *_records("EASE", 0.3), *_records("CKE", 0.1), *_records("CKE+", 0.2),
+    *_records("NARRE", 0.18), *_records("NARRE+", 0.18), *_records("HAUP", 0.0, failed=True),
+    *_records("U-GFRL", 0.12), *_records("MRLM", 0.13), *_records("MRLM", 0.13, "permuted"),
+]
+
+
+def test_findings_say_who_wins_and_what_the_method_beats() -> None:
+    winner, place, *rest = findings(ALL, "recall@20")
+    assert winner.startswith("Best at Recall@20 of 9: **EASE**, 0.3")
+    assert winner.endswith("over 2 splits, clear of all others.")
+    assert place.startswith("MRLM is number 6, ")
+    text = " ".join(rest)
+    assert "Against EASE it is below: -" in text
+    assert "Against Popularity it is below" in text
+    assert "Against U-GFRL it is above" in text
+    assert "Against MRLM, permuted clusters it is about level with: +0.0%" in text
+    assert "Best of the paper's baselines: CKE+" in text
+    assert "Of these 4, 1 rank below plain popularity: CKE." in text
+    assert "make of 2 models 1 better (CKE+); 0 worse; 1 no different (NARRE+)." in text
+
+
+def test_findings_of_few_models_leave_out_what_is_not_there() -> None:
+    assert findings(_records("EASE", 0.0, failed=True), "recall@20") == ["No model has run."]
+    (only,) = findings([*_records("EASE", 0.3), *_records("iALS", 0.3)], "recall@20")
+    assert "not told apart from it: iALS." in only
+
+
+def test_difference_is_paired() -> None:
+    gap = difference(ALL, "recall@20", "EASE", "Popularity")
+    np.testing.assert_allclose([gap.mean, gap.low, gap.high], 0.15, atol=1e-12)

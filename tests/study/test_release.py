@@ -1,0 +1,154 @@
+"""Releases: made model by model, gone on with elsewhere, whole, with provenance, and one row computed again."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrlm_core.baselines import registry
+from mrlm_core.baselines.ease import EASE
+from mrlm_core.baselines.item_knn import ItemKNN
+from mrlm_core.datasets.movielens import make_movielens
+from mrlm_core.study import RunSpec, encoders, run_or_load
+from mrlm_core.study.record import RunRecord
+from mrlm_core.study.release import Plan, make_release, released, released_datasets, write_release
+from mrlm_core.study.tune import COLUMNS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RAW = ROOT.parent / "shared" / "data" / "movielens-latest-small"
+PROVENANCE = ("commit", "versions", "device", "data_hash", "code_hash", "selected_on")
+
+
+PLAN = Plan("tiny", seeds=2, trials=3)
+NAME = "iot-shop-tiny"  # of the dataset in data/shop
+
+
+@pytest.fixture
+def few(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Three models stand for all of them, and nothing has been released."""
+    names = ("Popularity", "ItemKNN", "EASE")
+    monkeypatch.setattr(registry, "names", lambda: names)
+    shutil.rmtree(workspace / "book", ignore_errors=True)
+    return names
+
+
+def _elsewhere(workspace: Path) -> None:
+    """Another machine has what was committed: neither runs nor the search's journal."""
+    shutil.rmtree(workspace / "runs")
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch, fails_at: int = 0) -> list[str]:
+    """The models fitted from here on; the ``fails_at``-th fit is interrupted."""
+    fitted: list[str] = []
+    for model in (ItemKNN, EASE):
+        def fit(self: object, *arguments: object, real=model.fit, name=model.__name__, **others: object) -> None:
+            fitted.append(name)
+            if len(fitted) == fails_at:
+                raise KeyboardInterrupt
+            real(self, *arguments, **others)
+
+        monkeypatch.setattr(model, "fit", fit)
+    return fitted
+
+
+def test_release_keeps_records_users_plan_and_trials(workspace: Path) -> None:
+    spec = RunSpec("shop", "EASE", preset="tiny")
+    done, lacking = run_or_load(spec), run_or_load(replace(spec, model="Popularity"))
+    lacking = RunRecord(lacking.folder, {**lacking.data, "status": "not run", "spec_hash": "none"}, None)
+    trials = pd.DataFrame([("EASE", 0, np.nan, "FAIL", 1.5, "{}", "ValueError: x, y", "key")], columns=list(COLUMNS))
+    write_release("here", [done, lacking], trials, PLAN, ["MRLM"])
+    back = released("here")
+    assert [record.label for record in back.records] == ["EASE", "Popularity"]
+    np.testing.assert_allclose(back.records[0].per_user["recall@20"], done.per_user["recall@20"], rtol=1e-6)
+    assert back.records[1].per_user is None
+    assert (back.plan, back.pending) == (PLAN.described(), ["MRLM"])
+    pd.testing.assert_frame_equal(back.trials, trials)
+    assert "here" in released_datasets()
+
+
+def test_a_release_searches_then_runs_every_model(few: tuple[str, ...]) -> None:
+    told: list[str] = []
+    made = make_release("shop", PLAN, say=told.append)
+    assert [record.label for record in made.records] == ["Popularity"] * 2 + ["ItemKNN"] * 2 + ["EASE"] * 2
+    assert list(made.trials["model"]) == ["ItemKNN"] * 3 + ["EASE"] * 3
+    best = made.trials.loc[made.trials["model"] == "EASE"].set_index("trial")["value"]
+    ease = made.records[4]
+    assert ease.validation["recall@20"] == pytest.approx(best.max())
+    assert ease.data["spec"]["hyperparameters"] == json.loads(made.trials["hyperparameters"][3 + best.idxmax()])
+    assert made.pending == []
+    assert told[0].startswith("Popularity: 2 runs, 0 failed or not run; 2 models to go")
+
+
+def test_a_release_goes_on_elsewhere_from_what_was_committed(
+    workspace: Path, few: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_release("shop", PLAN)
+    shutil.rmtree(workspace / "book")
+    _elsewhere(workspace)
+    with monkeypatch.context() as patch:
+        _counted(patch, fails_at=6)  # ItemKNN: three trials, one of them the first run, and a run; EASE: the second
+        with pytest.raises(KeyboardInterrupt):
+            make_release("shop", PLAN)
+    stopped = released(NAME)
+    assert stopped.pending == ["EASE"]
+    assert {record.label for record in stopped.records} == {"Popularity", "ItemKNN"}
+    _elsewhere(workspace)
+    fitted = _counted(monkeypatch)
+    again = make_release("shop", PLAN)
+    assert set(fitted) == {"EASE"}
+    assert [record.data["spec_hash"] for record in again.records] == [r.data["spec_hash"] for r in whole.records]
+    for one, other in zip(again.records, whole.records, strict=True):
+        assert one.test == other.test
+    same = ["model", "trial", "value", "hyperparameters", "search"]
+    pd.testing.assert_frame_equal(again.trials[same], whole.trials[same])
+
+
+def test_another_plan_or_other_code_is_another_release(
+    workspace: Path, few: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_release("shop", PLAN)
+    _elsewhere(workspace)
+    monkeypatch.setitem(registry._ROWS, "EASE", replace(registry.row("EASE"), defaults={"l2": 7.0}))
+    fitted = _counted(monkeypatch)
+    make_release("shop", PLAN)
+    assert set(fitted) == {"EASE"}
+    _elsewhere(workspace)
+    fitted.clear()
+    one = make_release("shop", replace(PLAN, seeds=1, trials=1))
+    assert fitted == ["ItemKNN", "EASE"]
+    assert one.trials.empty
+
+
+def test_released_records_carry_their_provenance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MRLM_WORKSPACE", str(ROOT))
+    for name in released_datasets():
+        for record in released(name).records:
+            assert all(record.data[key] for key in PROVENANCE), record.label
+            assert record.failed or len(record.per_user) == record.data["users"]["test"]["evaluated"]
+
+
+def test_released_encoders_carry_their_provenance_and_every_modality(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MRLM_WORKSPACE", str(ROOT))
+    for name, result in encoders.released().items():
+        assert all(result[key] for key in ("commit", "versions", "device", "data_hash", "code_hash", "settings")), name
+        modalities = {row["modality"] for row in result["encoders"]}
+        assert {row["modality"] for row in result["links"]} <= modalities
+        for row in result["encoders"]:
+            assert "not run" in row or row["likeness of neighbours"] > 0, (name, row["variant"])
+
+
+@pytest.mark.skipif(not RAW.is_dir(), reason="MovieLens latest-small is not beside the checkout (shared/data)")
+def test_one_released_row_computes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MRLM_WORKSPACE", str(ROOT))
+    rows = [r for r in released("movielens-latest-small").records if r.data["spec"]["model"] == "EASE"]
+    monkeypatch.setenv("MRLM_WORKSPACE", str(tmp_path))
+    make_movielens("movielens-latest-small", RAW, tmp_path / "data" / "movielens-latest-small")
+    spec = rows[0].data["spec"]
+    again = run_or_load(RunSpec("movielens-latest-small", "EASE", split_seed=spec["split_seed"], seed=spec["seed"],
+                                hyperparameters=spec["hyperparameters"]))
+    for metric, value in rows[0].test.items():
+        assert again.test[metric] == pytest.approx(value, abs=1e-3), metric  # another machine, another order of sums

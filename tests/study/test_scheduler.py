@@ -1,0 +1,128 @@
+"""Runs on Dask: the same records as in process, a killed worker loses nothing, a lost or failed run is recorded."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dask
+import pandas as pd
+import pytest
+
+from mrlm_core.errors import ConfigError
+from mrlm_core.study import RunSpec, run, run_many, scheduler
+from mrlm_core.study.record import RunRecord
+from mrlm_core.study.scheduler import Lost, each, local_cluster
+
+FAST = {"training.max_epochs": 3, "preprocessing.initial_epochs": 1}
+SPECS = [
+    RunSpec("shop", "MRLM", preset="tiny", modalities=("text",), settings=FAST, seed=41),
+    *(RunSpec("shop", name, preset="tiny", seed=41) for name in ("EASE", "iALS", "BPR-MF")),
+]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with local_cluster(2) as cluster:
+        yield cluster.scheduler_address
+
+
+def _bits(record: RunRecord) -> tuple[str, pd.DataFrame | None]:
+    """What of a record does not depend on when it was made."""
+    data = {key: value for key, value in record.data.items() if key not in ("stages", "commit")}
+    data["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in data.get("history", [])]
+    return json.dumps(data, sort_keys=True), record.per_user
+
+
+def _same(ours: list[RunRecord], theirs: list[RunRecord]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert _bits(one)[0] == _bits(other)[0], one.label
+        pd.testing.assert_frame_equal(one.per_user, other.per_user, check_exact=True)
+
+
+def _double(number: int) -> int:
+    return 2 * number
+
+
+def _killed_once(argument: tuple[RunSpec, str]) -> RunRecord:
+    """Run a spec; the first process to save a checkpoint dies of it."""
+    from mrlm_core.training import fit
+
+    spec, marker = argument
+    real = fit._save
+
+    def save(*arguments: Any) -> None:
+        real(*arguments)
+        if not Path(marker).exists():
+            Path(marker).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    fit._save = save
+    try:
+        return run.run_or_load(spec)
+    finally:
+        fit._save = real
+
+
+def _dies(number: int) -> int:
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_without_a_scheduler_all_runs_here_in_order() -> None:
+    assert list(each(_double, [3, 1, 2])) == [(0, 6), (1, 2), (2, 4)]
+
+
+def test_records_on_two_workers_are_those_made_here_bit_for_bit(workspace: Path, address: str) -> None:
+    here = run_many(SPECS)
+    assert not any(record.failed for record in here), [record.data.get("error") for record in here]
+    for record in here:
+        shutil.rmtree(record.folder)
+    there = run_many(SPECS, address)
+    _same(here, there)
+    assert all((record.folder / "record.json").exists() for record in there)
+
+
+def test_a_killed_worker_loses_nothing(workspace: Path, address: str, tmp_path: Path) -> None:
+    spec = replace(SPECS[0], seed=42)
+    marker = tmp_path / "killed"
+    (_, record), = each(_killed_once, [(spec, str(marker))], address)
+    assert marker.exists(), "no worker was killed"
+    shutil.rmtree(record.folder)
+    _same([run_many([spec])[0]], [record])
+
+
+def test_a_task_that_kills_every_worker_is_lost_and_the_rest_go_on(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), local_cluster(1) as cluster:
+        ended = dict(each(_dies, [0, 1, 2, 3, 4], cluster.scheduler_address))
+    assert [ended[place] for place in (0, 2, 3, 4)] == [0, 2, 3, 4]
+    assert isinstance(ended[1], Lost)
+    monkeypatch.setattr(run, "each", lambda *_: iter([(0, ended[1])]))
+    (record,) = run_many(SPECS[:1])
+    assert record.failed
+    assert record.data["error"].startswith("KilledWorker")
+    assert not (record.folder / "record.json").exists() or json.loads(
+        (record.folder / "record.json").read_text())["status"] == "done", "it is tried again the next time"
+
+
+def test_a_mistake_is_raised_as_it_is_here(workspace: Path, address: str) -> None:
+    with pytest.raises(ConfigError, match="EASE"):
+        run_many([RunSpec("shop", "EASY", preset="tiny")], address)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"), [("slurm", "None, 'local' or an address"), ("tcp://127.0.0.1:9", "answers")]
+)
+def test_a_scheduler_that_is_not_there_is_refused(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, given: str, says: str
+) -> None:
+    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1)
+    with pytest.raises(ConfigError, match=says):
+        run_many(SPECS, given)
