@@ -168,7 +168,8 @@ def test_end_to_end_fits_the_growth_of_each_stage(benchmarks):
 
     def taken(ratings, seconds):
         return {"ratings": ratings, "users": 1, "items": 1, "peak_bytes": 13e9,
-                "seconds": dict.fromkeys(end_to_end.STAGES, seconds)}
+                "seconds": dict.fromkeys(end_to_end.STAGES, 1.0),
+                "cpu_seconds": dict.fromkeys(end_to_end.STAGES, seconds)}
 
     section = end_to_end.section([taken(100, 1.0), taken(1_000, 10.0), taken(10_000, 1_000.0)], "laptop")
     assert section.lines[-2:] == ["| 100 to 1,000 | " + " | ".join(["1.00"] * 6) + " |",

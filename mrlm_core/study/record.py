@@ -94,7 +94,7 @@ def environment() -> dict[str, Any]:
 
 
 class Stages:
-    """Seconds and peak memory (MiB, of the whole process) of each stage of a run."""
+    """Seconds, seconds of processor time and peak memory (MiB) of each stage of a run, all of the whole process."""
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, float]] = {}
@@ -102,9 +102,10 @@ class Stages:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         _reset_peak()
-        started = time.perf_counter()
+        started, computed = time.perf_counter(), time.process_time()
         yield
-        self.rows[name] = {"seconds": time.perf_counter() - started, "peak_mib": peak_mib()}
+        self.rows[name] = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - computed,
+                           "peak_mib": peak_mib()}
 
 
 def peak_mib() -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from mrlm_core.baselines import registry
 from mrlm_core.cache import atomic, write_text
 from mrlm_core.config import workspace
 from mrlm_core.study.comparison import comparison
@@ -57,6 +58,8 @@ def make_release(
     """
     specs = comparison(dataset, plan.preset, plan.seeds)
     data = dataset_of(specs[0])
+    # Submitted with the method and its variants first: a release that is stopped early is still about them.
+    specs = sorted(specs, key=lambda spec: registry.row(spec.model).family != "mrlm")
     models = list(dict.fromkeys(spec.model for spec in specs))
     groups = {model: [spec for spec in specs if spec.model == model] for model in models}
     before = earlier(data.name, plan)
@@ -72,8 +75,8 @@ def make_release(
         if isinstance(result, Lost):
             result = [lost_record(spec, result) for spec in groups[model]], before.trials.iloc[:0]
         done[model] = result
-        records = [record for name in models if name in done for record in done[name][0]]
-        trials = pd.concat([done[name][1] for name in models if name in done], ignore_index=True)
+        records = [record for name in registry.names() if name in done for record in done[name][0]]
+        trials = pd.concat([done[name][1] for name in registry.names() if name in done], ignore_index=True)
         write_release(data.name, records, trials, plan, [name for name in models if name not in done])
         say(f"{model}: {len(result[0])} runs, {sum(r.failed for r in result[0])} failed or not run; "
             f"{len(pending)} models to go")

@@ -69,11 +69,12 @@ def differences(records: Sequence[RunRecord], metric: str, reference: str) -> pd
 
 
 def costs(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Median seconds of each stage and the highest memory (MiB), a row a model."""
+    """Median seconds of each stage, processor seconds of training, and the highest memory (MiB), a row a model."""
     rows = {}
     for model, group in by_label([record for record in records if not record.failed]).items():
         stages = [record.data["stages"] for record in group]
         rows[model] = {f"{name} (s)": float(np.median([s[name]["seconds"] for s in stages])) for name in stages[0]}
+        rows[model]["training (processor s)"] = float(np.median([s["training"]["cpu_seconds"] for s in stages]))
         rows[model]["peak memory (MiB)"] = max(stage["peak_mib"] for s in stages for stage in s.values())
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
 

@@ -44,8 +44,9 @@ def tune(
     """The settings of ``spec.model`` with the best validation Recall among ``n_trials`` of its search space.
 
     The first trial is the default; the rest are drawn at random, each by a seed of its own. Scores come from validation
-    alone, on the split and seed of ``spec``. No trial starts once the finished ones took ``seconds`` together; what all
-    models share, the preprocessing, does not count. A failed trial is recorded as failed and the search goes on. A
+    alone, on the split and seed of ``spec``. No trial starts once the finished ones took ``seconds`` of processor time
+    together, which other programs on the machine do not change; what all models share, the preprocessing, does not
+    count. A failed trial is recorded as failed and the search goes on. A
     search that was stopped, or asked for more, goes on as if it had never stopped; ``known`` are trials of searches on
     other machines, as ``trials_of`` gives them, which are taken over. Raises SearchError when all failed.
     """
@@ -150,13 +151,13 @@ def _run_trial(study: Any, spec: RunSpec, number: int, made: Mapping[str, Any] |
 
 def _score(spec: RunSpec, values: Mapping[str, Any]) -> tuple[float | None, float, str]:
     """Validation Recall with ``values`` (None if it failed), the seconds that count, and the error."""
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         record = run_or_load(with_values(spec, values))
     except UserError as refused:  # values that the model cannot take
-        return None, _own_seconds(None, time.perf_counter() - started), f"{type(refused).__name__}: {refused}"
+        return None, _own_seconds(None, time.process_time() - started), f"{type(refused).__name__}: {refused}"
     value = record.validation.get(f"recall@{spec.config.protocol.selection_cutoff}")
-    return value, _own_seconds(record, time.perf_counter() - started), record.data.get("error", "")
+    return value, _own_seconds(record, time.process_time() - started), record.data.get("error", "")
 
 
 def _readable(hyperparameters: str) -> str:
@@ -174,8 +175,8 @@ def _of_search(known: pd.DataFrame | None, study: Any) -> dict[int, Mapping[str,
 
 
 def _own_seconds(record: RunRecord | None, elapsed: float) -> float:
-    """What the trial took without preprocessing; of a record that was there already, what it took when it was made."""
-    stages = {} if record is None else {name: row["seconds"] for name, row in record.data["stages"].items()}
+    """Processor seconds of a trial without preprocessing; of a record that was there, what it took when it was made."""
+    stages = {} if record is None else {name: row["cpu_seconds"] for name, row in record.data["stages"].items()}
     shared = stages.pop("preprocessing", 0.0)
     return elapsed - shared if record is None or record.failed else sum(stages.values())
 

@@ -12,7 +12,8 @@ from mrlm_core.study.record import RunRecord
 
 def _record(model: str, seed: int, values: list[float] | None, clusters: str = "own") -> RunRecord:
     spec = {"model": model, "split_seed": seed, "seed": seed, "modalities": None, "clusters": clusters}
-    stage = {"split": {"seconds": 1.0 + seed, "peak_mib": 10.0 * (seed + 1)}}
+    row = {"seconds": 1.0 + seed, "cpu_seconds": 2.0 + seed, "peak_mib": 10.0 * (seed + 1)}
+    stage = {"split": row, "training": row}
     data = {"spec": spec, "status": "done" if values else "failed", "error": "E", "stages": stage,
             "spec_hash": f"{model}{seed}{clusters}", "test": {}, "validation": {}}
     frame = None if values is None else pd.DataFrame(
@@ -77,6 +78,7 @@ def test_our_numbers_stand_beside_the_papers_with_places_among_both() -> None:
 
 def test_costs_take_medians() -> None:
     assert tables.costs(RECORDS).loc["A", "split (s)"] == 1.5
+    assert tables.costs(RECORDS).loc["A", "training (processor s)"] == 2.5
 
 
 def test_comparison_holds_every_model_and_the_control() -> None:

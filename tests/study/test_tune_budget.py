@@ -83,7 +83,7 @@ def test_a_killed_search_ends_as_one_that_was_not(
 
 def test_a_record_that_was_there_counts_what_it_took(shop: Dataset, ease: RunSpec) -> None:
     stages = run_or_load(ease).data["stages"]
-    spent = sum(row["seconds"] for name, row in stages.items() if name != "preprocessing")
+    spent = sum(row["cpu_seconds"] for name, row in stages.items() if name != "preprocessing")
     assert tune.tune(ease, shop, 2).trials["seconds"][0] == pytest.approx(spent)
 
 
