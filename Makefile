@@ -38,7 +38,7 @@ book: $(STAMP) data/iot-shop/dataset.yml
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 study: $(STAMP) $(if $(filter iot-shop,$(DATASET)),data/iot-shop/dataset.yml)
 	$(BIN)/mrlm study $(DATASET)
