@@ -63,9 +63,12 @@ _NOT_HASHED = {"mrlm_core.config", "mrlm_core.preprocessing_config", "mrlm_core.
 
 
 @cache
-def code_hash(*modules: str) -> str:
-    """Hash of the syntax trees, without docstrings, of the named modules and all of ours that they import."""
-    closure = [(name, tree) for name, tree in _import_closure(modules) if name not in _NOT_HASHED]
+def code_hash(*modules: str, without: str | None = None) -> str:
+    """Hash of the syntax trees, without docstrings, of the named modules and all of ours that they import.
+
+    ``without`` names a module that is left out, with what it alone imports.
+    """
+    closure = [(name, tree) for name, tree in _import_closure(modules, without) if name not in _NOT_HASHED]
     trees = {name: ast.dump(_without_docstrings(tree)) for name, tree in closure}
     return content_hash(trees)
 
@@ -116,12 +119,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _import_closure(modules: tuple[str, ...]) -> list[tuple[str, ast.Module]]:
+def _import_closure(modules: tuple[str, ...], without: str | None) -> list[tuple[str, ast.Module]]:
     found: dict[str, ast.Module] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or not name.startswith("mrlm_core."):
+        if name in found or name == without or not name.startswith("mrlm_core."):
             continue
         source = _source(name)
         if source is None:

@@ -97,6 +97,13 @@ def test_comments_docstrings_and_layout_leave_the_code_hash(package):
     assert code_hash("mrlm_core.made_up") != before
 
 
+def test_a_module_that_is_left_out_does_not_count_and_neither_does_what_it_alone_imports(package):
+    whole, part = code_hash("mrlm_core.made_up"), code_hash("mrlm_core.made_up", without="mrlm_core.made_up_helper")
+    package(helper=HELPER.replace("2 * x", "x + x"))
+    assert code_hash("mrlm_core.made_up") != whole
+    assert code_hash("mrlm_core.made_up", without="mrlm_core.made_up_helper") == part
+
+
 def test_a_string_that_is_not_a_docstring_counts(package):
     package(source='NAME = "a"\n')
     before = code_hash("mrlm_core.made_up")

@@ -87,8 +87,10 @@ def run_key(spec: RunSpec, dataset: Dataset) -> str:
         resolved.pop("preset")
     resolved["dataset"] = dataset.name
     encoders = [choice.inputs(spec.config.preprocessing) for choice in _encoders(spec, dataset)]
-    defaults = dict(registry.row(spec.model).defaults)  # they stand in a table that no import of the model shows
-    return content_hash(resolved, defaults, encoders, dataset.data_hash, code_hash(*_modules(spec, dataset)))
+    row = registry.row(spec.model)
+    # The model's own row in place of the registry's code: another model's row is none of its business.
+    own = [dict(row.defaults), dict(row.settings), row.inputs, row.needs, row.reads, row.others_as]
+    return content_hash(resolved, own, encoders, dataset.data_hash, _code(spec, dataset))
 
 
 def split_of(spec: RunSpec, dataset: Dataset) -> tuple[Split, Interactions]:
@@ -143,7 +145,7 @@ def _begun(spec: RunSpec, dataset: Dataset) -> tuple[Path, dict[str, Any]]:
     folder = _folder(spec, dataset)
     return folder, {
         "spec": _plain(spec.resolved()), "spec_hash": folder.name, "data_hash": dataset.data_hash,
-        "code_hash": code_hash(*_modules(spec, dataset)), **environment(),
+        "code_hash": _code(spec, dataset), **environment(),
         "selected_on": f"validation recall@{spec.config.protocol.selection_cutoff}",
     }
 
@@ -162,6 +164,10 @@ def _encoders(spec: RunSpec, dataset: Dataset) -> list[features.Choice]:
     choices = [features.choose(dataset, name, spec.config.preprocessing) for name in names]
     targets = {choice.target for choice in choices if choice.target} - set(names)
     return choices + [features.choose(dataset, name, spec.config.preprocessing) for name in sorted(targets)]
+
+
+def _code(spec: RunSpec, dataset: Dataset) -> str:
+    return code_hash(*_modules(spec, dataset), without=registry.__name__)
 
 
 def _modules(spec: RunSpec, dataset: Dataset) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mrlm_core.baselines import registry
 from mrlm_core.baselines.popularity import Popularity
 from mrlm_core.datasets import load_dataset
 from mrlm_core.errors import ConfigError, DatasetError
@@ -83,6 +84,19 @@ def test_seed_split_and_settings_change_the_record(workspace: Path) -> None:
     keys = {run_or_load(replace(base, **change)).folder.name
             for change in ({}, {"seed": 1}, {"split_seed": 1}, {"hyperparameters": {"dim": 4}})}
     assert len(keys) == 4
+
+
+def test_another_models_row_changes_no_key_and_the_own_one_does(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, spec = load_dataset(workspace / "data" / "shop"), RunSpec("shop", "VBPR", preset="tiny")
+    key = run.run_key(spec, data)
+    monkeypatch.setitem(registry._ROWS, "CKE", replace(registry.row("CKE"), defaults={"dim": 3}, needs=("smell",)))
+    assert run.run_key(spec, data) == key
+    own = registry.row("VBPR")
+    for change in ({"defaults": {**own.defaults, "dim": 3}}, {"reads": ("text",)}, {"needs": ("text",)}):
+        monkeypatch.setitem(registry._ROWS, "VBPR", replace(own, **change))
+        assert run.run_key(spec, data) != key
 
 
 def test_a_baselines_record_does_not_depend_on_the_preset(workspace: Path) -> None:
