@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from mrlm_core.config import workspace
 
@@ -85,12 +86,24 @@ def artefact(
     """
     path = artefact_path(kind, inputs, module)
     if not path.exists():
-        arrays = compute()
-        write_text(path.with_suffix(".json"), json.dumps(dict(inputs), indent=1, sort_keys=True, default=str))
-        with atomic(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+        with _lock(path):
+            if not path.exists():  # another worker may have made it while this one waited
+                _make(path, inputs, compute)
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}, path.stem
+
+
+def _make(path: Path, inputs: Mapping[str, Any], compute: Callable[[], Arrays]) -> None:
+    arrays = compute()
+    write_text(path.with_suffix(".json"), json.dumps(dict(inputs), indent=1, sort_keys=True, default=str))
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def _lock(path: Path) -> FileLock:
+    """Held by one process of this machine at a time; others could make the same, but need not."""
+    owner = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
+    return FileLock(Path(tempfile.gettempdir()) / f"mrlm-{owner}-{content_hash(str(path.absolute()))}.lock")
 
 
 def artefact_path(kind: str, inputs: Mapping[str, Any], module: str) -> Path:

@@ -1,5 +1,8 @@
 """Artefacts: made once, made again when inputs or code change, and never half-written."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -109,6 +112,24 @@ def test_a_string_that_is_not_a_docstring_counts(package):
     before = code_hash("mrlm_core.made_up")
     package(source='NAME = "b"\n')
     assert code_hash("mrlm_core.made_up") != before
+
+
+def test_of_two_that_want_an_artefact_at_once_one_computes_it(package):
+    compute, calls = counted()
+    entered, inside = threading.Event(), []
+
+    def slow():
+        entered.set()
+        time.sleep(0.3)  # long enough for the other to find nothing and wait
+        return compute()
+
+    first = threading.Thread(target=lambda: made(slow))
+    first.start()
+    entered.wait()
+    inside.append(made(compute)[0])
+    first.join()
+    assert len(calls) == 1
+    np.testing.assert_array_equal(inside[0]["x"], np.arange(3))
 
 
 def test_a_failed_computation_leaves_nothing(package, tmp_path):
