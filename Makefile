@@ -55,5 +55,5 @@ clean:
 
 # Renews the pins after a change of pyproject.toml's dependencies; needs uv.
 lock:
-	uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
+	uv pip compile pyproject.toml --extra dask --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --output-file requirements.lock

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
+LOCKED_EXTRAS = [text for extra in ("dask", "dev") for text in PROJECT["optional-dependencies"][extra]]
 LOCK = (ROOT / "requirements.lock").read_text()
 
 
@@ -33,7 +34,7 @@ def test_environment_yml_has_the_python_that_the_lock_was_made_for():
     assert f"--python-version {version}" in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.parametrize("text", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]])
+@pytest.mark.parametrize("text", [*PROJECT["dependencies"], *LOCKED_EXTRAS])
 def test_lock_pins_satisfy_each_dependency(text):
     wanted = Requirement(text)
     pinned = pins().get(canonicalize_name(wanted.name))
