@@ -16,13 +16,19 @@ from mrlm_core.evaluation.metrics import _along, _list_metrics, recall_at
 from mrlm_core.evaluation.ranking import top_n
 
 
-def train_bpr(folder: str, dim: int, batch_size: int, epochs: int) -> Prepared:
-    """``epochs`` epochs of BPR-MF from a random start."""
+def train_bpr(folder: str, dim: int, epochs: int) -> Prepared:
+    """``epochs`` epochs of BPR-MF: sampling and steps as in its fit, in one thread."""
     parts = interactions(Path(folder))
-    model = BPRMF(dim=dim, learning_rate=0.003, l2=0.01, batch_size=batch_size, max_epochs=epochs,
-                  patience=epochs, negatives=1)
-    facts = {"amount": epochs * parts.train.nnz, "parameters": dim * sum(parts.train.shape)}
-    return partial(model.fit, parts, seed=0), facts
+    model = BPRMF(dim=dim, learning_rate=0.05, l2=0.01, max_epochs=1, patience=1, negatives=1)
+    model.fit(parts, seed=0)
+    sampler, rng = model.sampler(parts), np.random.default_rng(0)
+
+    def once() -> None:
+        for _ in range(epochs):
+            model.train_epoch(sampler.epoch(rng, 1), 1)
+
+    parameters = sum(int(np.prod(weight.shape)) for weight in model.model.trainable_variables)
+    return once, {"amount": epochs * parts.train.nnz, "parameters": parameters}
 
 
 def train_mrlm(folder: str, preset_name: str, batch_size: int, pairs: int) -> Prepared:

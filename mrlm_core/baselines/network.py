@@ -19,7 +19,7 @@ from mrlm_core.datasets.splits import Interactions
 from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.evaluation.ranking import known_users
 from mrlm_core.evaluation.selection import mean_recall, users_of
-from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, seed_everything
+from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, one_epoch, seed_everything
 from mrlm_core.training.optimizer import Adam, on_tensorflow
 from mrlm_core.training.triplets import TripletSampler
 
@@ -164,18 +164,26 @@ class GradientRecommender(ABC):
         check_inputs(interactions, inputs)
         seed_everything(seed)
         self.model = self.network(interactions, seed, **inputs)
-        self.model.compile(Adam(self.learning_rate, rows=on_tensorflow()), steps_per_execution=STEPS_PER_CALL)
+        self.model.compile(self.optimizer(), steps_per_execution=STEPS_PER_CALL)
         sampler = self.sampler(interactions)
         batch = min(self.batch_size, sampler.size)
         users = users_of(interactions, most=self.selection_users)
         self.history: History = fit(
             self.model, lambda rng: sampler.epoch(rng, batch), lambda: self.validation_recall(interactions, users),
             batch_size=batch, max_epochs=self.max_epochs, patience=self.patience, seed=seed,
-            name=type(self).__name__, checkpoint=checkpoint,
+            name=type(self).__name__, checkpoint=checkpoint, train_epoch=self.train_epoch,
         )
         self.after_training(interactions)
         self.report = {"parameters": int(sum(np.prod(v.shape) for v in self.model.trainable_variables)),
                        "selection_users": len(users), **self.facts()}
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """Adam, where TensorFlow says which rows of a table a batch reached, on those alone."""
+        return Adam(self.learning_rate, rows=on_tensorflow())
+
+    def train_epoch(self, rows: np.ndarray, batch_size: int) -> tuple[dict[str, float], int]:
+        """Train ``self.model`` on the rows of an epoch; the mean of each loss term and the last step."""
+        return one_epoch(self.model, rows, batch_size)
 
     selection_users = 20_000  # at most so many choose the epoch; fewer where a score costs much
 

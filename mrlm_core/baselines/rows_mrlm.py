@@ -46,8 +46,7 @@ ROWS: tuple[Row, ...] = (
         _BPR_MF,
         name="BPR-MF with clusters",
         inputs=("interactions", "clusters"),
-        adaptation="An item's vector is the sum of its own and of those of its clusters, which MRLM too is fed; Adam "
-        "in batches.",
+        adaptation="An item's vector is the sum of its own and of those of its clusters, which MRLM too is fed.",
         family="control",
     ),
     replace(

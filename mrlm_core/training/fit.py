@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from mrlm_core.cache import atomic
 from mrlm_core.errors import UserError, problem
 
 STEPS_PER_CALL = 16  # optimiser steps a compiled call; fewer returns to Python
+
+
+# Rows of an epoch and batch size -> mean of each loss term and the last step that was made.
+EpochTrainer = Callable[[np.ndarray, int], tuple[dict[str, float], int]]
 
 
 class TrainingError(UserError):
@@ -62,15 +67,18 @@ def fit(
     seed: int,
     name: str,
     checkpoint: Path | None = None,
+    train_epoch: EpochTrainer | None = None,
 ) -> History:
     """Train the compiled ``model`` until ``validate()`` has not risen for ``patience`` epochs; keep the best weights.
 
     ``sample_epoch(rng)`` gives the rows of one epoch, whole batches of them, from a generator that depends on ``seed``
-    and the epoch alone. With ``checkpoint`` (a folder) every epoch is saved and a killed run goes on from the last
-    one, to the same result. Raises TrainingError when a loss term or a weight is not finite, at the latest
-    STEPS_PER_CALL steps later, or there is nothing to validate on.
+    and the epoch alone; ``train_epoch`` trains on them, by default as ``one_epoch`` does. With ``checkpoint`` (a
+    folder) every epoch is saved and a killed run goes on from the last one, to the same result. Raises TrainingError
+    when a loss term or a weight is not finite, at the latest STEPS_PER_CALL steps later, or there is nothing to
+    validate on.
     """
     history, best = History(), model.get_weights()
+    train_epoch = train_epoch or partial(one_epoch, model)
     model.optimizer.build(model.trainable_variables)
     if checkpoint is not None and (checkpoint / "state.npz").exists():
         history, best = _load(checkpoint, model)
@@ -78,10 +86,8 @@ def fit(
     while history.epochs < max_epochs and history.epochs - history.best_epoch < patience:
         started = time.perf_counter()
         rows = sample_epoch(np.random.default_rng([seed, history.epochs]))
-        watch = _Watch()
-        logs = one_epoch(model, rows, batch_size, [watch])
-        losses = {term: float(values[0]) for term, values in logs.items()}
-        _check_finite(model, losses, f"{name}, epoch {history.epochs + 1}, step {watch.step}")
+        losses, step = train_epoch(rows, batch_size)
+        _check_finite(model, losses, f"{name}, epoch {history.epochs + 1}, step {step}")
         score = validate()
         if np.isnan(score):
             raise TrainingError(
@@ -112,20 +118,26 @@ class _Watch(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def one_epoch(
-    model: keras.Model, rows: np.ndarray, batch_size: int, callbacks: Sequence[keras.callbacks.Callback] = ()
-) -> dict[str, list[float]]:
-    """Train on ``rows``, whole batches of them, in their order; returns the mean of each loss term."""
-    once = {"epochs": 1, "shuffle": False, "verbose": 0, "callbacks": list(callbacks)}
+def one_epoch(model: keras.Model, rows: np.ndarray, batch_size: int) -> tuple[dict[str, float], int]:
+    """Train on ``rows``, whole batches of them, in their order; returns the mean of each loss term and the last step.
+
+    It is the last of the epoch unless a term stopped being a number.
+    """
+    watch = _Watch()
+    once = {"epochs": 1, "shuffle": False, "verbose": 0, "callbacks": [watch]}
     if keras.backend.backend() != "tensorflow":
-        return model.fit(rows, batch_size=batch_size, **once).history
+        return _means(model.fit(rows, batch_size=batch_size, **once)), watch.step
     import tensorflow as tf
 
     # Keras' own way from arrays to batches tunes itself in a thread that the end of an epoch waits for, up to a second.
     options = tf.data.Options()
     options.autotune.enabled = False
     batches = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size, drop_remainder=True).prefetch(STEPS_PER_CALL)
-    return model.fit(batches.with_options(options), **once).history
+    return _means(model.fit(batches.with_options(options), **once)), watch.step
+
+
+def _means(fitted: keras.callbacks.History) -> dict[str, float]:
+    return {term: float(values[0]) for term, values in fitted.history.items()}
 
 
 def _check_finite(model: keras.Model, losses: dict[str, float], where: str) -> None:

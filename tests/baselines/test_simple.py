@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
+from mrlm_core.baselines.bpr_mf import FactorNetwork
 from mrlm_core.baselines.registry import build
 from mrlm_core.datasets.splits import interactions, random_split
 from mrlm_core.errors import ConfigError
@@ -81,6 +83,50 @@ def test_ials_items_solve_their_least_squares(planted, dim):
         np.testing.assert_allclose(items[item], np.linalg.solve(normal, mine.sum(axis=0)), rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.parametrize("described", [False, True])
+def test_bpr_steps_as_the_gradient_of_its_loss_says(described):
+    """One triplet after the other: the tables move against autodifferentiation's gradient of the plain loss."""
+    rng, rate, l2 = np.random.default_rng(3), 0.1, 0.05
+    clusters = {"text": np.array([0, 1, -1, 1, 0]), "image": np.array([2, 0, 1, -1, 2])} if described else {}
+    model = build("BPR-MF with clusters", {"dim": 3, "learning_rate": rate, "l2": l2})
+    network = model.model = FactorNetwork(4, 5, 3, clusters)
+    network.compile(model.optimizer())
+    network.bias.assign(rng.normal(size=5))
+    tables = [tf.Variable(table.astype(np.float64)) for table in network.arrays()]
+    triplets = np.array([[0, 1, 2], [3, 4, 1], [0, 2, 3], [0, 1, 4]], np.int32)
+    users, items, of_clusters, bias = tables
+    losses = []
+
+    def read(item):
+        used = [of_clusters[row] for row in network.members[item]]
+        return items[item] + sum(used, tf.zeros(3, tf.float64)), [items[item], bias[item], *used]
+
+    for user, positive, negative in triplets:
+        with tf.GradientTape() as tape:
+            (one, parts), (other, rest) = read(positive), read(negative)
+            margin = tf.reduce_sum(users[user] * (one - other)) + bias[positive] - bias[negative]
+            squares = sum(tf.reduce_sum(part**2) for part in (users[user], *parts, *rest))
+            loss = -tf.math.log_sigmoid(margin)
+            whole = loss + l2 / 2 * squares
+        losses.append(float(loss))
+        for table, slope in zip(tables, tape.gradient(whole, tables), strict=True):
+            if slope is not None:
+                table.assign_sub(rate * tf.convert_to_tensor(slope))
+    found, steps = model.train_epoch(triplets, 1)
+    assert steps == len(triplets)
+    assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-6)
+    for table, expected in zip(network.arrays(), tables, strict=True):
+        np.testing.assert_allclose(table, expected.numpy(), rtol=1e-5, atol=1e-6)
+    of_users, of_items = network.vectors()
+    plain = [read_out(tables, network.members, user, item) for user in range(4) for item in range(5)]
+    np.testing.assert_allclose((of_users @ of_items.T).ravel(), plain, rtol=1e-5, atol=1e-6)
+
+
+def read_out(tables, members, user, item):
+    users, items, of_clusters, bias = (table.numpy() for table in tables)
+    return users[user] @ (items[item] + sum(of_clusters[row] for row in members[item])) + bias[item]
+
+
 def test_bpr_keeps_the_epoch_that_validation_preferred():
     """On noise, validation Recall goes up and down; what is kept may only get better with more epochs."""
     rng = np.random.default_rng(9)
@@ -89,7 +135,7 @@ def test_bpr_keeps_the_epoch_that_validation_preferred():
     data = interactions(ratings, 50, 80, 4, random_split(len(ratings), 0.6, 0.3, seed=0), seed=0)
     recalls = []
     for max_epochs in range(1, 13):
-        model = build("BPR-MF", {"max_epochs": max_epochs, "patience": 12, "dim": 16, "batch_size": 64})
+        model = build("BPR-MF", {"max_epochs": max_epochs, "patience": 12, "dim": 16})
         model.fit(data, seed=0)
         recalls.append(evaluate(model, data, "validation", (20,), full=False)["recall@20"].mean())
     assert (np.diff(recalls) >= 0).all()
