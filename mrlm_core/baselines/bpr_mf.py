@@ -7,7 +7,7 @@ compiled pass. Shapes: U users, V items, k = dim, M modalities, C clusters of al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import exp, log1p
 from typing import Any
 
@@ -60,7 +60,7 @@ class BPRMF(GradientRecommender):
     dim: int
     l2: float
     negatives: int  # uniform ones a positive and epoch
-    batch_size: int = 1  # triplets a step, as published
+    batch_size: int = field(default=1, init=False)  # triplets a step, as published
 
     def network(self, interactions: Interactions, seed: int, **inputs: Any) -> FactorNetwork:
         """Vectors of ids; with the input ``clusters`` those of cluster ids too."""
