@@ -67,16 +67,23 @@ def rank_change(places: pd.DataFrame, title: str) -> Figure:
 
 
 def cost_and_quality(records: Sequence[RunRecord], metric: str) -> Figure:
-    """Seconds of preprocessing and training (median over runs) against the mean of ``metric``, a point a model."""
+    """Seconds of preprocessing and training (median over runs) against the mean of ``metric``, a point a model.
+
+    Named are those that nothing as cheap surpasses, joined by a line, and ``ALWAYS_NAMED``.
+    """
     means = intervals(records, [metric]).set_index("model")["mean"].dropna()
     table = costs(records)
-    seconds = table["preprocessing (s)"] + table["training (s)"]
+    seconds = (table["preprocessing (s)"] + table["training (s)"]).loc[means.index].clip(lower=0.01)
+    ordered = means[seconds.sort_values(kind="stable").index]
+    best = list(ordered.index[ordered >= ordered.cummax()])
     figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
     plt.close(figure)  # a notebook shows it where it is a value, not once more
+    axes.step(seconds[best], means[best], where="post", color="C0", linewidth=1, alpha=0.6)
     for model in means.index:
-        place = max(float(seconds.loc[model]), 0.01), means.loc[model]
-        axes.scatter(*place, s=40, color="C3" if model in ALWAYS_NAMED else "C0")
-        axes.annotate(str(model), place, (4, 3), textcoords="offset points", fontsize=8)
+        place, named = (seconds[model], means[model]), model in best or model in ALWAYS_NAMED
+        axes.scatter(*place, s=40, color="C3" if model in ALWAYS_NAMED else "C0" if named else "0.75")
+        if named:
+            axes.annotate(str(model), place, (4, 4), textcoords="offset points", fontsize=9)
     axes.set(xscale="log", xlabel="preprocessing + training (seconds, log scale)", ylabel=f"{metric} on test")
     axes.grid(alpha=0.3)
     return figure

@@ -96,3 +96,15 @@ def test_equal_places_are_drawn_below_one_another() -> None:
     ends = [line.get_ydata() for line in axes.lines]
     assert sorted(right for _, right in ends) == [1, 2, 3]
     assert "2  CKE" in [text.get_text() for text in axes.texts]
+
+
+def test_cost_figure_names_what_nothing_as_cheap_surpasses() -> None:
+    from mrlm_core.study.result_figures import cost_and_quality
+
+    records = [_record("Cheap", 0, [0.2, 0.2]), _record("Worse", 1, [0.1, 0.1]), _record("Better", 1, [0.5, 0.5]),
+               _record("MRLM", 2, [0.3, 0.3])]
+    for seconds, record in enumerate(records):
+        record.data["stages"] = {name: {"seconds": float(seconds + 1), "cpu_seconds": 1.0, "peak_mib": 1.0}
+                                 for name in ("preprocessing", "training")}
+    (axes,) = cost_and_quality(records, "recall@20").axes
+    assert {text.get_text() for text in axes.texts} == {"Cheap", "Better", "MRLM"}
