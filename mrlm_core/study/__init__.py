@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mrlm_core.study.parameters import check_parameters
     from mrlm_core.study.run import run_many, run_or_load
-    from mrlm_core.study.spec import RunSpec
+    from mrlm_core.study.spec import RunSpec, dataset_folder
 
-__all__ = ["RunSpec", "run_many", "run_or_load"]
-_HOMES = {"RunSpec": "spec", "run_or_load": "run", "run_many": "run"}
+__all__ = ["RunSpec", "check_parameters", "dataset_folder", "run_many", "run_or_load"]
+_HOMES = {"RunSpec": "spec", "dataset_folder": "spec", "run_or_load": "run", "run_many": "run",
+          "check_parameters": "parameters"}
 
 
 def __getattr__(name: str) -> Any:
