@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mrlm_core.evaluation.significance import Interval
 from mrlm_core.study.ablation import FULL
@@ -31,12 +32,13 @@ def effects(records: Sequence[RunRecord], variants: Sequence[Variant], metric: s
         _interval(left, place, means[variant.name], **look)
         if variant.name in gaps:
             _interval(right, place, gaps[variant.name], **look)
-    left.axvline(means[FULL].mean, color="0.4", linewidth=1, zorder=0)
-    right.axvline(0, color="0.4", linewidth=1, zorder=0)
+    left.axvline(means[FULL].mean, color="0.2", linewidth=1.5, zorder=1)
+    right.axvline(0, color="0.2", linewidth=1.5, zorder=1)
     left.set_yticks(range(len(variants)), labels=[variant.name for variant in variants])
     right.set_yticks(range(len(variants)), labels=[])
     for axes in (left, right):
         axes.set_ylim(len(variants) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     left.set_xlabel(f"{named(metric)} on test, {INTERVAL}")
     right.set_xlabel(f"minus {FULL}, same users, {INTERVAL}")
     figure.suptitle(title)
@@ -57,10 +59,11 @@ def known_and_measured(table: pd.DataFrame, metric: str, title: str) -> Figure:
             rows = _rows(table[[column]].droplevel(0, axis=1), ["mean", "low", "high"])
             for place, interval in enumerate(rows.values()):
                 _interval(axes, place, interval, color="C0", marker="o")
-            axes.axvline(0, color="0.4", linewidth=1, zorder=0)
+            axes.axvline(0, color="0.2", linewidth=1.5, zorder=1)
             axes.set_xlabel(f"{named(metric)}, {said[column]}\n({INTERVAL})")
         axes.set_yticks(range(len(table)), labels=list(table.index) if axes is panels[0] else [])
         axes.set_ylim(len(table) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
     figure.suptitle(title)
     return figure
 

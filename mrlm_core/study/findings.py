@@ -106,7 +106,7 @@ def words(gap: Interval) -> str:
 def named(metric: str) -> str:
     """A metric's column as prose has it: "Recall@20" for ``recall@20``."""
     name, _, cutoff = metric.partition("@")
-    return f"{name.capitalize()}@{cutoff}" if cutoff else name
+    return f"{name.upper() if name.endswith('auc') else name.capitalize()}@{cutoff}" if cutoff else name
 
 
 def listed(names: Sequence[str]) -> str:

@@ -54,4 +54,5 @@ def changes(spec: RunSpec, base: RunSpec) -> dict[str, Any]:
 
 def _flat(spec: RunSpec) -> dict[str, Any]:
     resolved = spec.resolved()
-    return {**resolved, **resolved.pop("settings")}
+    settings = resolved.pop("settings")
+    return {**resolved, **settings}
