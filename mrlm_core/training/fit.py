@@ -68,7 +68,7 @@ def fit(
     ``sample_epoch(rng)`` gives the rows of one epoch, whole batches of them, from a generator that depends on ``seed``
     and the epoch alone. With ``checkpoint`` (a folder) every epoch is saved and a killed run goes on from the last
     one, to the same result. Raises TrainingError when a loss term or a weight is not finite, at the latest
-    STEPS_PER_CALL steps later, or there is nothing to validate on.
+    STEPS_PER_CALL steps later, or there is nothing to validate on. Gap G25.
     """
     history, best = History(), model.get_weights()
     model.optimizer.build(model.trainable_variables)
