@@ -21,19 +21,12 @@ def one_at_a_time(spec: RunSpec, grid: Grid, seeds: int) -> list[RunSpec]:
     usual = settings_of(spec.config)
     changes: list[dict[str, Any]] = [{}]
     changes += [{name: value} for name, values in grid.items() for value in values if value != usual[name]]
-    return with_changes(spec, changes, seeds)
+    return _with(spec, changes, seeds)
 
 
 def every_combination(spec: RunSpec, grid: Grid, seeds: int) -> list[RunSpec]:
     """``spec`` with every combination of the values of ``grid``, as a grid search has it."""
-    changes = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    return with_changes(spec, changes, seeds)
-
-
-def with_changes(spec: RunSpec, changes: Sequence[Mapping[str, Any]], seeds: int) -> list[RunSpec]:
-    """``spec`` with the settings of each of ``changes`` in place of its own; ``seeds`` splits each, seed by seed."""
-    return [replace(spec, settings={**spec.settings, **change}, split_seed=seed, seed=seed)
-            for change in changes for seed in range(seeds)]
+    return _with(spec, [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())], seeds)
 
 
 def table(records: Sequence[RunRecord], grid: Grid, metric: str = "recall@20") -> pd.DataFrame:
@@ -74,3 +67,8 @@ def spans(effects: pd.DataFrame) -> pd.Series:
 def matching(runs: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
     """The rows whose columns have the values of ``settings``."""
     return runs[[all(row[name] == value for name, value in settings.items()) for _, row in runs.iterrows()]]
+
+
+def _with(spec: RunSpec, changes: Sequence[Mapping[str, Any]], seeds: int) -> list[RunSpec]:
+    return [replace(spec, settings={**spec.settings, **change}, split_seed=seed, seed=seed)
+            for change in changes for seed in range(seeds)]

@@ -24,15 +24,11 @@ PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "scikit-learn")
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What one run was and gave. ``data`` is record.json; ``per_user`` the test metrics by user (None if failed).
-
-    ``name`` is what tables call it where its settings alone set it apart; it is not kept with the record.
-    """
+    """What one run was and gave. ``data`` is record.json; ``per_user`` the test metrics by user (None if failed)."""
 
     folder: Path
     data: dict[str, Any]
     per_user: pd.DataFrame | None
-    name: str = ""
 
     @property
     def failed(self) -> bool:
@@ -46,8 +42,6 @@ class RunRecord:
     @property
     def label(self) -> str:
         """The model's name as tables print it, with what sets this run apart: its modalities, a null control."""
-        if self.name:
-            return self.name
         spec = self.data["spec"]
         kept = "" if spec["modalities"] is None else f" [{' + '.join(spec['modalities']) or 'no modality'}]"
         control = "" if spec["clusters"] == "own" else f", {spec['clusters']} clusters"

@@ -14,41 +14,40 @@ from mrlm_core.config import settings_of
 from mrlm_core.datasets import Dataset
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.evaluation.significance import difference_interval
+from mrlm_core.study.findings import listed, named
 from mrlm_core.study.gaps import Gap, Option
-from mrlm_core.study.grid import with_changes
 from mrlm_core.study.record import RunRecord
-from mrlm_core.study.run import run_many
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.tables import aligned, by_label, intervals
+from mrlm_core.study.variants import Variant
 
-USUAL = "as it is"
+USUAL = "MRLM as it is"
 RESEEDED = "another seed"  # the same splits, only the training starts elsewhere: what an option must exceed
-_OTHER_SEEDS = 1000  # this far from the usual ones
+_OTHER_SEED = 1000  # far from the usual ones
 _REFERENCE = re.compile(r"=(\w+\.\w+)(?:\[(\d+)\])?")  # "=model.global_dim", "=model.trunk_channels[3]"
 
-Trials = Mapping[str, Sequence[RunSpec]]
 
+def trials(spec: RunSpec, dataset: Dataset, rows: Sequence[Gap]) -> list[Variant]:
+    """``spec`` as it is, with another training seed, and with each option of ``rows`` alone.
 
-def trials(spec: RunSpec, dataset: Dataset, rows: Sequence[Gap], seeds: int) -> dict[str, list[RunSpec]]:
-    """``spec`` as it is, with another training seed, and with each option of ``rows`` alone; ``seeds`` splits each.
-
-    Keys are labels: the gap's id and the option. Left out are options that the dataset does not allow (``lacking``) and
+    Their names are the gap's id and the option. Left out are options that the dataset does not allow (``lacking``) and
     those that are in force already.
     """
-    usual = with_changes(spec, [{}], seeds)
-    found = {USUAL: usual, RESEEDED: [replace(run, seed=run.seed + _OTHER_SEEDS) for run in usual]}
+    found = [Variant(USUAL, "", spec), Variant(RESEEDED, "", replace(spec, seed=spec.seed + _OTHER_SEED))]
     for row in rows:
         for option in row.options:
-            runs = of_option(spec, option, seeds)
-            if not lacking(option, dataset) and runs[0].resolved() != usual[0].resolved():
-                found[label(row, option)] = runs
+            changed = of_option(spec, option)
+            if not lacking(option, dataset) and changed.resolved() != spec.resolved():
+                found.append(Variant(label(row, option), row.id, changed))
     return found
 
 
-def of_option(spec: RunSpec, option: Option, seeds: int) -> list[RunSpec]:
-    """``spec`` with what the option changes; raises ConfigError where its settings do not exist or do not fit."""
-    changed = replace(spec, model=option.model or spec.model, clusters=option.clusters or spec.clusters)
-    return with_changes(changed, [with_references(option.settings, settings_of(spec.config))], seeds)
+def of_option(spec: RunSpec, option: Option) -> RunSpec:
+    """``spec`` with what the option changes; raises ConfigError for a reference to a setting that does not exist."""
+    return replace(
+        spec, model=option.model or spec.model, clusters=option.clusters or spec.clusters,
+        settings={**spec.settings, **with_references(option.settings, settings_of(spec.config))},
+    )
 
 
 def with_references(value: Any, settings: Mapping[str, Any]) -> Any:
@@ -83,11 +82,10 @@ def label(row: Gap, option: Option) -> str:
     return f"{row.id} {option.name}"
 
 
-def run_named(specs: Trials, scheduler: str | None = None) -> list[RunRecord]:
-    """The records of all ``specs``, each under its label; a run that is on record is loaded."""
-    names = [name for name, runs in specs.items() for _ in runs]
-    records = run_many([run for runs in specs.values() for run in runs], scheduler)
-    return [replace(record, name=name) for name, record in zip(names, records, strict=True)]
+def of_gap(records: Sequence[RunRecord], gap: str) -> list[RunRecord]:
+    """The runs as it is, then those of the options of ``gap``; empty where none of these was run."""
+    own = [record for record in records if record.label.startswith(f"{gap} ")]
+    return [record for record in records if record.label == USUAL] + own if own else []
 
 
 def effects(records: Sequence[RunRecord], metric: str) -> pd.DataFrame:
@@ -120,13 +118,13 @@ def sentences(table: pd.DataFrame, metric: str, usual: float) -> list[str]:
         return ["No option was run."]
     moved = options.loc[clear(table).loc[options.index], "difference"]
     first, most = options.index[0], options["difference"].iloc[0]
-    text = [f"{metric.capitalize()} is {usual:.4f} as it is; another training seed alone moves it by "
+    text = [f"{named(metric)} is {usual:.4f} as it is; another training seed alone moves it by "
             f"{table['difference'][RESEEDED]:+.4f}.",
             f"Of {len(options)} options, {len(moved)} move it clear of 0 and further than another seed could: "
             f"{(moved > 0).sum()} up, {(moved < 0).sum()} down.",
             f"Furthest goes **{first}**: {most:+.4f}, {most / usual:+.0%} of the whole."]
-    failed = table["difference"].isna()
-    return text + ([f"Failed: {', '.join(table.index[failed])}."] if failed.any() else [])
+    failed = table.index[table["difference"].isna()]
+    return text + ([f"Failed: {listed(list(failed))}."] if len(failed) else [])
 
 
 def places(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
@@ -139,7 +137,7 @@ def places(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame
 def agreement(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
     """Kendall's tau-b between the orders that the metrics put the labels in: 1 the same order, -1 the reverse.
 
-    Gap G39: whether Recall and a reading of AUC can disagree on the order of models is a matter of that reading.
+    Whether Recall and an AUC can disagree on the order of models is a matter of how AUC is read. Gap G39.
     """
     return places(records, metrics).corr(method="kendall")
 
@@ -151,5 +149,5 @@ def most_moved(table: pd.DataFrame) -> str:
         return f"All of them give the {len(table)} rankings the same order."
     name = str(spread.idxmax())
     own = table.loc[name]
-    return (f"{name} moves most: number {own.min()} of {len(table)} by {own.idxmin()}, number {own.max()} by "
-            f"{own.idxmax()}. {int((spread > 0).sum())} change places at all.")
+    return (f"{name} moves most: number {own.min()} of {len(table)} by {named(str(own.idxmin()))}, number {own.max()} "
+            f"by {named(str(own.idxmax()))}. {int((spread > 0).sum())} change places at all.")
