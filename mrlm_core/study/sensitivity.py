@@ -128,10 +128,14 @@ def sentences(table: pd.DataFrame, metric: str, usual: float) -> list[str]:
 
 
 def places(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
-    """The place of each label by the mean of each metric, 1 is best; labels that did not run are left out."""
+    """The place of each label by the mean of each metric, 1 is best; labels that did not run are left out.
+
+    So are metrics that tell none apart, as Recall@100 of a catalogue of 60 items.
+    """
     means = intervals(records, metrics).pivot(index="model", columns="metric", values="mean")
     order = [name for name in by_label(records) if means.loc[name].notna().all()]
-    return means.loc[order, list(metrics)].rank(ascending=False, method="min").astype(int).rename_axis(columns=None)
+    telling = [metric for metric in metrics if means.loc[order, metric].nunique() > 1]
+    return means.loc[order, telling].rank(ascending=False, method="min").astype(int).rename_axis(columns=None)
 
 
 def agreement(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:

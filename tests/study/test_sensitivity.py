@@ -12,6 +12,7 @@ from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, sensitivity, variants
 from mrlm_core.study import gaps as paper_gaps
 from mrlm_core.study.gaps import Option
+from mrlm_core.study.record import RunRecord
 from mrlm_core.study.result_figures import option_effects
 from mrlm_core.study.sensitivity import RESEEDED, USUAL
 from mrlm_core.study.tables import by_label
@@ -26,7 +27,8 @@ def shop(shop_workspace):
 
 
 def test_each_option_is_alone_and_the_usual_run_comes_first(shop):
-    found = {trial.name: trial.spec for trial in sensitivity.trials(SPEC, shop, paper_gaps.chosen(["G15", "G12", "G43"]))}
+    rows = paper_gaps.chosen(["G15", "G12", "G43"])
+    found = {trial.name: trial.spec for trial in sensitivity.trials(SPEC, shop, rows)}
     assert list(found)[:4] == [USUAL, RESEEDED, "G15 explicit", "G15 mixed"]
     assert found[USUAL] == SPEC
     usual = settings_of(SPEC.config)
@@ -45,7 +47,7 @@ def test_another_seed_is_another_training_on_the_same_split(shop, monkeypatch):
 
     def recorded(specs, scheduler):
         asked.extend(specs)
-        return [record("", [0.0]) for _ in specs]
+        return [RunRecord(Path("nowhere"), {}, None) for _ in specs]
 
     monkeypatch.setattr(variants, "run_many", recorded)
     variants.run_variants(sensitivity.trials(SPEC, shop, []), seeds=2)
@@ -158,6 +160,9 @@ def test_places_and_agreement_follow_the_means():
     places = sensitivity.places([*made, record("failed", [], failed=True)], ["a", "b"])
     assert places.to_dict("list") == {"a": [1, 2, 3], "b": [3, 2, 1]}
     assert sensitivity.agreement(made, ["a", "b"]).to_numpy().tolist() == [[1, -1], [-1, 1]]
-    assert sensitivity.most_moved(places) == "one moves most: number 1 of 3 by a, number 3 by b. 2 change places at all."
+    expected = "one moves most: number 1 of 3 by a, number 3 by b. 2 change places at all."
+    assert sensitivity.most_moved(places) == expected
+    level = sensitivity.places(ranked({"one": (0.3, 1.0), "two": (0.2, 1.0)}), ["a", "b"])
+    assert level.to_dict("list") == {"a": [1, 2]}  # b tells none apart
     alike = sensitivity.places(ranked({"one": (0.3, 0.3), "two": (0.2, 0.1)}), ["a", "b"])
     assert "the same order" in sensitivity.most_moved(alike)
