@@ -1,4 +1,7 @@
-"""Table 2 of the paper and the study's protocol, as frozen dataclasses; the only home of their constants."""
+"""Table 2 of the paper and the study's protocol, as frozen dataclasses; the only home of their constants.
+
+A G and two digits, here and in docstrings, is a row of data/paper/gaps.yml: what the paper leaves open or has wrong.
+"""
 
 from __future__ import annotations
 
@@ -39,24 +42,24 @@ class ModelConfig:
     """The network and its losses (§3.2-3.3, Table 2 rows "MT")."""
 
     embedding_dim: int = 250  # d_0
-    trunk: str = "convolution"  # "mlp": a control, dense layers with about as many parameters
-    trunk_channels: tuple[int, ...] = (20, 30, 30, 15)  # mu_1..mu_4; d_2 = mu_1
-    kernel_size: int = 3
-    first_stride: int = 2  # gives Table 2's d_3 = d_0 / 2
+    trunk: str = "convolution"  # "mlp": a control, dense layers with about as many parameters; G06
+    trunk_channels: tuple[int, ...] = (20, 30, 30, 15)  # mu_1..mu_4; d_2 = mu_1; G04
+    kernel_size: int = 3  # G05
+    first_stride: int = 2  # gives Table 2's d_3 = d_0 / 2; G05
     global_dim: int = 300  # d_1
-    verification_units: int = 128  # length of C_p in Eq. 8-9, not printed
-    verification: str = "as-printed"
+    verification_units: int = 128  # length of C_p in Eq. 8-9, not printed; G03
+    verification: str = "as-printed"  # G02
     siamese_channels: tuple[int, ...] = (20, 30)  # kappa_1, kappa_2
     multimodal_dim: int = 250  # d_4
-    output_activation: str = "sigmoid"
-    dropout: float = 0.5
-    batch_norm_momentum: float = 0.9
-    lambda_1: float = 0.4  # weight of L_g1; lambda_3 = 1 - lambda_1 - lambda_2
-    lambda_2: float = 0.2  # weight of L_g2
-    theta_1: float = 0.55  # weight of L_GFRL against L_MFRL
-    modality_weights: Mapping[str, float] = field(default_factory=lambda: dict(MODALITY_WEIGHTS))  # nu
-    identity_head: str = "auto"
-    identity_full_limit: int = 20_000  # "auto" samples above this many classes
+    output_activation: str = "sigmoid"  # G10
+    dropout: float = 0.5  # G25
+    batch_norm_momentum: float = 0.9  # G25
+    lambda_1: float = 0.4  # weight of L_g1; lambda_3 = 1 - lambda_1 - lambda_2; G11
+    lambda_2: float = 0.2  # weight of L_g2; G11
+    theta_1: float = 0.55  # weight of L_GFRL against L_MFRL; G11
+    modality_weights: Mapping[str, float] = field(default_factory=lambda: dict(MODALITY_WEIGHTS))  # nu; G44
+    identity_head: str = "auto"  # G23
+    identity_full_limit: int = 20_000  # "auto" samples above this many classes; G23
     sampled_candidates: int = 1024
     precision: str = "float32"  # "bfloat16": products and convolutions in 16 bits, all else in 32
 
@@ -67,30 +70,30 @@ class TrainingConfig:
 
     batch_size: int = 128  # B
     learning_rate: float = 0.001
-    optimizer: str = "auto"  # "row-adam" where an identity head is sampled, else "adam"
-    max_epochs: int = 60
-    patience: int = 6
-    negatives: str = "uniform"
-    triplets_per_positive: int = 1
+    optimizer: str = "auto"  # "row-adam" where an identity head is sampled, else "adam"; G25
+    max_epochs: int = 60  # G25
+    patience: int = 6  # G45
+    negatives: str = "uniform"  # G15
+    triplets_per_positive: int = 1  # G41
 
 
 @dataclass(frozen=True)
 class PreferenceConfig:
     """How the vectors become a preference score, and the grid that validation chooses from."""
 
-    form: str = "blockwise"
-    global_weights: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)  # w
-    latest_counts: tuple[int, ...] = (1, 5, 20)  # L
+    form: str = "blockwise"  # G12
+    global_weights: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)  # w; G12
+    latest_counts: tuple[int, ...] = (1, 5, 20)  # L; G14
 
 
 @dataclass(frozen=True)
 class ProtocolConfig:
     """Split, cutoffs and the metric that selects (§4.1)."""
 
-    train_ratio: float = 0.7
-    validation_ratio: float = 0.2
+    train_ratio: float = 0.7  # G19, G33
+    validation_ratio: float = 0.2  # G19
     cutoffs: tuple[int, ...] = (10, 20, 50, 100)  # N
-    selection_cutoff: int = 20
+    selection_cutoff: int = 20  # G45
     selection_users: int = 20_000  # beyond so many with a validation positive, a sample chooses epoch and preference
 
 

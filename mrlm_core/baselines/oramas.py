@@ -103,7 +103,7 @@ class ORAMAS(GradientRecommender):
     """Factorises with ``ials.IALS``, then learns the directions of the items' factors from their content.
 
     An item with at least ``true_factors_from`` training positives keeps its own factor; with 0 none does, as in the
-    paper, whose items were all new ones.
+    paper, whose items were all new ones. Gap G31.
     """
 
     dim: int

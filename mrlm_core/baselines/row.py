@@ -27,7 +27,7 @@ class Row:
     ``defaults`` are the constructor's arguments, their only home. ``search`` maps a hyperparameter to ("float", low,
     high, log), ("int", low, high) or ("choice", values). ``citation`` is a key of the bibliography; ``fidelity``
     "faithful", or "adapted" with one sentence of ``adaptation``. ``settings`` are settings of the config that make this
-    model what it is (family "mrlm"); no run changes them.
+    model what it is (family "mrlm"); no run changes them. Gap G27.
     """
 
     name: str

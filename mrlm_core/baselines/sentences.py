@@ -30,7 +30,7 @@ class Sentences:
 
 
 def sentences_of(texts: Mapping[int, str], n_items: int) -> Sentences:
-    """The first sentences of the texts of the items (index -> text), their words numbered by frequency."""
+    """The first sentences of the texts of the items (index -> text), their words numbered by frequency. Gap G31."""
     split = {item: [_words(part) for part in re.split(r"[.!?]+", text)] for item, text in texts.items()}
     texts_with = Counter(word for parts in split.values() for word in {word for part in parts for word in part})
     telling = Counter({word: n for word, n in texts_with.items() if n <= max(1, MOST_TEXTS * len(texts))})

@@ -30,7 +30,7 @@ def make_iot_shop(
     """Generate the dataset folder ``out`` and return it; the same arguments give the same bytes.
 
     Counts that are not given are those of ``size``, ratings in proportion to users. The folder appears when it is
-    complete. Raises ConfigError for an unknown size, impossible counts and an ``out`` that holds something.
+    complete. Raises ConfigError for an unknown size, impossible counts and an ``out`` that holds something. Gap G34.
     """
     counts = _counts(size, n_users, n_items, n_ratings)
     if not isinstance(seed, int) or seed < 0:

@@ -54,7 +54,7 @@ def make_movielens(
 
     ``plots``: CSV movie_id, text. ``posters``: folder or archive of <movieId>.jpg. ``knowledge``: TSV head,
     relation, tail, with ``entities``: CSV movie_id, entity. ``features``: modality name -> npz (ids, features).
-    Films outside the catalogue are counted and left out. Raises DatasetError.
+    Films outside the catalogue are counted and left out. Raises DatasetError. Gap G17.
     """
     raw, out = Path(raw), Path(out)
     if variant not in TITLES:

@@ -61,7 +61,7 @@ def read_whole(path: Path, types: Mapping[str, pa.DataType], scale: tuple[float,
 def kept_ratings(path: Path, scale: tuple[float, float]) -> tuple[pd.DataFrame, str]:
     """(``read_ratings``, the file's sha256); what a large file held is kept by its content, ``scale`` and this code.
 
-    Raises DatasetError as ``read_ratings`` does, each time anew, and for a file that changes while it is read.
+    Raises DatasetError as ``read_ratings`` does, each time anew, and for a file that changes while it is read. Gap G16.
     """
     before = path.stat()
     with path.open("rb") as stream:

@@ -61,7 +61,7 @@ class Interactions:
 def random_split(n_ratings: int, train_ratio: float, validation_ratio: float, seed: int) -> Split:
     """Every rating at random into train, validation or test, as §4.1; the rest of the ratios is test.
 
-    Raises DatasetError when a part would be empty.
+    Raises DatasetError when a part would be empty. Gaps G19, G33.
     """
     order = row_numbers(n_ratings)
     np.random.default_rng(seed).shuffle(order)  # as ``permutation(n_ratings)``, in half the memory
@@ -83,7 +83,7 @@ def interactions(
     """The matrices of ``split``; ``ratings`` has columns user, item (indices), rating and optionally timestamp.
 
     Their column indices are sorted. ``seed`` orders each user's positives where there are no timestamps. Asserts that
-    the parts are disjoint and rate no item twice.
+    the parts are disjoint and rate no item twice. Gap G14.
     """
     users, items = (_indices(ratings, name, count) for name, count in (("user", n_users), ("item", n_items)))
     positive = ratings["rating"].to_numpy() >= threshold

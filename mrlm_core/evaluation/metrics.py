@@ -32,7 +32,7 @@ def recall_at(ranked: np.ndarray, relevant: Relevant, n: int) -> np.ndarray:
     """Share of each user's relevant items among the first ``n`` of his list (Eq. 18).
 
     ``ranked`` ``[users, >=n]`` item indices, best first, -1 padded; ``relevant`` a set of items a user, or a CSR
-    ``[users, V]``. Returns float64 ``[users]``, NaN where a user has no relevant item.
+    ``[users, V]``. Returns float64 ``[users]``, NaN where a user has no relevant item. Gap G30.
     """
     ranked, relevant = _checked(ranked, relevant, n)
     return _recall(_along(ranked, relevant, (n,))[n])
@@ -52,6 +52,7 @@ def auc_at(
     - ``in-list``: AUC within the list alone; 0 without a hit, 1 where all of it is relevant.
 
     NaN where a user has no relevant item or the counts are impossible. Raises ConfigError for another definition.
+    Gap G30.
     """
     ranked, relevant = _checked(ranked, relevant, n)
     return _auc(_along(ranked, relevant, (n,))[n], n_candidates, definition)
@@ -61,7 +62,7 @@ def full_auc(scores: np.ndarray, relevant: Relevant, candidates: np.ndarray) -> 
     """Share of (relevant, irrelevant) candidate pairs in the right order, ties counting one half.
 
     ``scores`` and boolean ``candidates`` ``[users, V]``. Returns float64 ``[users]``, NaN where a user has no
-    relevant or no irrelevant item among the candidates. Raises ValueError for a NaN score of a candidate.
+    relevant or no irrelevant item among the candidates. Raises ValueError for a NaN score of a candidate. Gap G30.
     """
     scores, candidates = np.asarray(scores), np.asarray(candidates, bool)
     relevant = _as_csr(relevant, scores.shape[1])
@@ -84,7 +85,7 @@ def evaluate(
 
     Candidates are the catalogue minus what the user rated in training and, at test, in validation (§4.1). The
     index is the user; columns are ``recall@N``, ``auc@N`` (LibRec), ``lauc@N``, ``full_auc``;
-    ``attrs["skipped"]`` counts the users left out by reason.
+    ``attrs["skipped"]`` counts the users left out by reason. Gap G18.
     """
     if part not in ("validation", "test"):
         raise ConfigError(problem("evaluate", "part 'validation' or 'test'", repr(part), "Name one of them."))

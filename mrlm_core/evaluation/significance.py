@@ -41,7 +41,7 @@ def mean_interval(runs: Sequence[np.ndarray], seed: int = 0) -> Interval:
 
 
 def difference_interval(runs_a: Sequence[np.ndarray], runs_b: Sequence[np.ndarray], seed: int = 0) -> Interval:
-    """Interval of the paired difference a - b; the arrays of a run hold the same users in the same order."""
+    """Interval of the paired difference a - b; the arrays of a run hold the same users in the same order. Gap G32."""
     return mean_interval([np.asarray(a) - np.asarray(b) for a, b in zip(runs_a, runs_b, strict=True)], seed)
 
 

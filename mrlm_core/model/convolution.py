@@ -17,7 +17,7 @@ from mrlm_core.model.compiled import Tensor, accurate, compiled, with_gradient
 class ConvolutionBlock(keras.layers.Layer):
     """Convolution ("same" padding, no bias), batch normalisation, ReLU; ``policy`` is the type of the convolution.
 
-    Statistics, scale and shift stay in float32.
+    Statistics, scale and shift stay in float32. Gap G07.
     """
 
     def __init__(self, channels: int, stride: int, config: ModelConfig, policy: Any = None, **kwargs: Any) -> None:
@@ -51,7 +51,7 @@ class ConvolutionBlock(keras.layers.Layer):
 def convolution_stack(
     channels: tuple[int, ...], config: ModelConfig, first_stride: int, name: str, policy: Any
 ) -> list[ConvolutionBlock]:
-    """One block a channel count; ``first_stride`` is the first one's, the others have 1."""
+    """One block a channel count; ``first_stride`` is the first one's, the others have 1. Gap G05."""
     return [
         ConvolutionBlock(count, first_stride if index == 0 else 1, config, policy, name=f"{name}{index + 1}")
         for index, count in enumerate(channels)

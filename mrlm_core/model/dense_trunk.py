@@ -18,7 +18,7 @@ class DenseTrunk(keras.layers.Layer):
     """Dense layers, each with batch normalisation and ReLU; then dropout and a dense layer to the global vector g.
 
     Of ``dense_units`` each, so that the model has about as many parameters as with convolutions. What the first layer
-    gives stands for the low-level matrix, as a single row.
+    gives stands for the low-level matrix, as a single row. Gap G06.
     """
 
     def __init__(self, config: ModelConfig, **kwargs: Any) -> None:

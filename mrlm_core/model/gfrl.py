@@ -21,7 +21,7 @@ _OFFSETS = [(p, q) for p in range(WINDOW) for q in range(WINDOW)]
 
 
 class TripletNetwork(keras.layers.Layer):
-    """The shared trunk of Eq. 1-2: conv1..conv4, dropout, and a dense layer to the global vector g."""
+    """The shared trunk of Eq. 1-2: conv1..conv4, dropout, and a dense layer to the global vector g. Gap G08."""
 
     def __init__(self, config: ModelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -47,7 +47,7 @@ def difference_tensor(h_user: Tensor, h_item: Tensor) -> Tensor:
     """Eq. 6-7 taken literally: ``[B, d_2, d_3]`` twice -> ``[B, d_2, d_3, 3, 3]``.
 
     Each user element, spread over a 3 x 3 block, minus the item's 3 x 3 window around the same place; the item is
-    padded with zeros at its border (the paper does not say). For teaching and testing: nine times the input.
+    padded with zeros at its border (the paper does not say). For teaching and testing: nine times the input. Gap G03.
     """
     h_user, h_item = ops.convert_to_tensor(h_user), ops.convert_to_tensor(h_item)
     rows, columns = h_user.shape[1:]
@@ -64,7 +64,7 @@ class DifferenceCalculation(keras.layers.Layer):
 
     The layer is affine, so its ``kernel`` ``[d_2, d_3, 3, 3, units]`` folds: summed over the 3 x 3 offsets it acts on
     the user's matrix, scattered back over them on the item's. Two products of d_2 d_3 numbers replace one of 9 d_2 d_3;
-    the outputs are equal (tested against ``difference_tensor``).
+    the outputs are equal (tested against ``difference_tensor``). Gap G02.
     """
 
     def __init__(self, units: int, activation: Any = None, **kwargs: Any) -> None:
@@ -129,7 +129,7 @@ class IdentityHead(keras.layers.Layer):
 
     ``full`` gives all logits. ``sampled`` scores the true class against ``n_candidates`` uniformly drawn ones, each
     logit corrected by -log of its expected count (Bengio & Senecal 2008), accidental hits masked; it is used in
-    training only, where the full matrix would dominate the step.
+    training only, where the full matrix would dominate the step. Gap G23.
     """
 
     def __init__(self, n_classes: int, sampled: bool, n_candidates: int, **kwargs: Any) -> None:

@@ -29,7 +29,7 @@ def triplet_metric_loss(g_user: Tensor, g_positive: Tensor, g_negative: Tensor) 
     """L_g1, Eq. 3: mean over B of dist(user, positive) - dist(user, negative); ``[B, d_1]`` each -> scalar.
 
     ``cos`` of Eq. 3 is read as the cosine *distance* 1 - cosine similarity: as a similarity the loss would push
-    positives away. No margin and no hinge, as printed.
+    positives away. No margin and no hinge, as printed. Gaps G09, G10.
     """
     positive_distance = 1.0 - cosine_similarity(g_user, g_positive)
     negative_distance = 1.0 - cosine_similarity(g_user, g_negative)
@@ -46,7 +46,7 @@ def identity_loss(
 ) -> Tensor:
     """L_g2, Eq. 4-5: mean over B of the summed cross entropies of the three identities -> scalar.
 
-    Logits ``[B, C]`` (C = users for the first, items for the others), ids ``[B]``.
+    Logits ``[B, C]`` (C = users for the first, items for the others), ids ``[B]``. Gap G24.
     """
     items, ids = ops.concatenate([positive_logits, negative_logits]), ops.concatenate([positive_ids, negative_ids])
     return stacked_identity_loss(user_logits, items, user_ids, ids)
@@ -62,13 +62,14 @@ def verification_loss(positive_logits: Tensor, negative_logits: Tensor) -> Tenso
     """L_g3, Eq. 10: binary cross entropy of the two preference pairs; logits ``[B]`` each -> scalar.
 
     The pair (user, negative) has label 0, as Eq. 10's log(1 - p) says; the "1" in the text before it is a slip.
+    Gap G01.
     """
     positive, negative = ops.convert_to_tensor(positive_logits), ops.convert_to_tensor(negative_logits)
     return ops.mean(ops.softplus(-ops.reshape(positive, [-1])) + ops.softplus(ops.reshape(negative, [-1])))
 
 
 def gfrl_loss(metric: Tensor, identity: Tensor, verification: Tensor, lambda_1: float, lambda_2: float) -> Tensor:
-    """L_GFRL, Eq. 11: the three tasks weighted lambda_1, lambda_2 and the rest."""
+    """L_GFRL, Eq. 11: the three tasks weighted lambda_1, lambda_2 and the rest. Gap G11."""
     return lambda_1 * metric + lambda_2 * identity + (1.0 - lambda_1 - lambda_2) * verification
 
 
@@ -83,7 +84,7 @@ def modality_loss(
     """L_mi, Eq. 14-15: cross entropy of the positive's and the negative's cluster on one modality -> scalar.
 
     Logits ``[B, C]``, clusters ``[B]``, masks ``[B]`` (true = described). A masked item contributes 0 and the mean
-    stays over B, so that a rare modality weighs less, not differently per batch.
+    stays over B, so that a rare modality weighs less, not differently per batch. Gap G20.
     """
     return ops.mean(
         _masked(cross_entropy(positive_logits, positive_clusters), positive_mask)
@@ -100,7 +101,7 @@ def mfrl_loss(modality_losses: Mapping[str, Tensor], weights: Mapping[str, float
 
 
 def mrlm_loss(gfrl: Tensor, mfrl: Tensor, theta_1: float) -> Tensor:
-    """L_MRLM, Eq. 17: both modules weighted theta_1 and 1 - theta_1."""
+    """L_MRLM, Eq. 17: both modules weighted theta_1 and 1 - theta_1. Gap G11."""
     return theta_1 * gfrl + (1.0 - theta_1) * mfrl
 
 

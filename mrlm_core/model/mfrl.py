@@ -34,7 +34,7 @@ class SiameseNetwork(keras.layers.Layer):
 
 
 class ModalityClassifiers(keras.layers.Layer):
-    """One softmax layer a modality over its tau clusters (Eq. 14); gives logits, the loss is Eq. 15's."""
+    """One softmax layer a modality over its tau clusters (Eq. 14); gives logits, the loss is Eq. 15's. Gap G28."""
 
     def __init__(self, cluster_counts: Mapping[str, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -116,7 +116,7 @@ class MRLM(keras.Model):
         return self.joint_loss(terms)
 
     def loss_terms(self, out: Mapping[str, Any]) -> dict[str, Tensor]:
-        """L_g1, L_g2, L_g3 and one L_mi a modality, each a scalar."""
+        """L_g1, L_g2, L_g3 and one L_mi a modality, each a scalar. Gap G13."""
         (user_logits, user_ids), (item_logits, item_ids) = out["user_identity"], out["item_identity"]
         terms = {
             "loss_g1": losses.triplet_metric_loss(*out["g"]),
@@ -168,7 +168,7 @@ def _user_and_items(stacked: Tensor) -> tuple[tuple[Tensor, Tensor], list[Tensor
 def modality_weights(config: ModelConfig, modalities: tuple[str, ...]) -> dict[str, float]:
     """nu of Eq. 16 for these modalities: the config's weights scaled to sum 1, as the paper demands.
 
-    Raises ConfigError for a modality that the config gives no weight.
+    Raises ConfigError for a modality that the config gives no weight. Gap G44.
     """
     missing = [name for name in modalities if name not in config.modality_weights]
     if missing:

@@ -29,7 +29,7 @@ def fold(vectors: Representations, latest: np.ndarray, preference: Preference) -
 
     ``latest`` ``[U, >= L]`` holds each user's newest training positives, newest first. A user without any has a zero
     multimodal part. Raises ConfigError for a form that does not exist, "literal" where d_1 differs from d_4, and a
-    form that needs multimodal vectors where there are none.
+    form that needs multimodal vectors where there are none. Gap G12.
     """
     form = preference.form
     if form not in PREFERENCE_FORMS:

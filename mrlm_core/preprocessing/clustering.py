@@ -74,7 +74,7 @@ def multiple_kernel_kmeans(
     rows. ``kernels``: ``cosine``, ``rbf-s`` = exp(-|x-y|^2 / (s median^2)) with the median distance, ``poly-p`` =
     (1 + x'y / mean |x|^2)^p.
 
-    Raises ConfigError for an impossible option, DatasetError for features that cannot be clustered.
+    Raises ConfigError for an impossible option, DatasetError for features that cannot be clustered. Gap G22.
     """
     _choice("clustering method", method, CLUSTERINGS, "Set preprocessing.clustering.")
     _choice("rounding", rounding, ("weighted", "equal"), "Correct it.")
@@ -100,6 +100,7 @@ def cluster_items(
     """Cluster id of each item, int32 ``[V]``; -1 where the item has no description of this modality.
 
     ``modality`` only names it in errors. Raises DatasetError when fewer items are described than there are clusters.
+    Gap G20.
     """
     described = int(features.mask.sum())
     if described < n_clusters:

@@ -50,7 +50,7 @@ INITIAL: dict[str, InitialRow] = {  # preprocessing.initial -> row
 
 
 def choose(config: PreprocessingConfig) -> InitialRow:
-    """The row that ``config.initial`` names; raises ConfigError for a name that is none."""
+    """The row that ``config.initial`` names; raises ConfigError for a name that is none. Gap G26."""
     if config.initial not in INITIAL:
         raise ConfigError(problem("preprocessing.initial", f"one of {tuple(INITIAL)}", repr(config.initial),
                                   nearest(config.initial, INITIAL)))

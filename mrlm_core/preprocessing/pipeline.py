@@ -76,7 +76,7 @@ def modality_clusters(
 ) -> tuple[np.ndarray, Artefact]:
     """Cluster ids ``[V]`` of one modality, -1 where an item lacks it (§3.1(1)(b), second step).
 
-    Raises ConfigError when the config gives this modality no cluster count.
+    Raises ConfigError when the config gives this modality no cluster count. Gap G21.
     """
     if modality not in config.cluster_counts:
         raise ConfigError(
@@ -101,7 +101,7 @@ def assign(clusters: dict[str, np.ndarray], assignment: str, seed: int) -> dict[
     """The clusters as they are (``own``), or a null control of claim C16.
 
     ``permuted`` gives every item another item's ids, all modalities together; ``random`` draws each id anew. Both
-    leave undescribed items undescribed and keep (in expectation) the cluster sizes.
+    leave undescribed items undescribed and keep (in expectation) the cluster sizes. Gap G43.
     """
     if assignment not in CLUSTER_ASSIGNMENTS:
         raise ConfigError(problem("clusters", f"one of {CLUSTER_ASSIGNMENTS}", repr(assignment), "Correct its name."))

@@ -69,7 +69,7 @@ class TranslationMixture:
 def encode_transg(dataset: Dataset, modality: str, config: PreprocessingConfig, seed: int) -> Features:
     """An item's vector is its entity's in a TransG trained on all triples; items without entity are masked.
 
-    The triples must come from outside the ratings; an edge made of one would leak the test set.
+    The triples must come from outside the ratings; an edge made of one would leak the test set. Gap G29.
     """
     triples, entity_of = read_triples(dataset, modality)
     mixture = train_transg(triples.rows, len(triples.entities), len(triples.relations), config, seed)

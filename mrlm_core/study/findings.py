@@ -19,7 +19,7 @@ REFERENCES = ("Popularity", "Initial vectors (cosine)", "U-GFRL", "MRLM, permute
 def findings(records: Sequence[RunRecord], metric: str) -> list[str]:
     """Sentences on ``metric`` (as "recall@20") on test: who wins, the method's place, the paper's ten, what "+" adds.
 
-    A difference counts where the 95% interval of the paired difference over runs and users leaves out 0.
+    A difference counts where the 95% interval of the paired difference over runs and users leaves out 0. Gap G36.
     """
     means = _means(records, metric)
     if not means:

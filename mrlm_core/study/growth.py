@@ -32,7 +32,7 @@ class Growth:
 def growth(sizes: Sequence[float], seconds: Sequence[float]) -> Growth:
     """Slope of log seconds over log size by least squares, with Student's interval; one or more values a size.
 
-    Raises ConfigError for fewer than two different sizes, or for a value that has no logarithm.
+    Raises ConfigError for fewer than two different sizes, or for a value that has no logarithm. Gap G07.
     """
     from scipy import stats
 

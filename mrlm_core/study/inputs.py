@@ -15,7 +15,7 @@ from mrlm_core.study.spec import RunSpec
 
 
 def missing(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None = None) -> str:
-    """Why ``row`` is not run on these modalities of ``dataset``, in words; empty where nothing is missing."""
+    """Why ``row`` is not run on these modalities of ``dataset``, in words; empty where nothing is missing. Gap G35."""
     entries = [dataset.modalities[name] for name in pipeline.chosen_modalities(dataset, wanted)]
     roles, kinds = {entry.role for entry in entries}, {entry.kind for entry in entries}
     lacking = [role for role in row.needs if role not in roles]

@@ -20,12 +20,12 @@ MEASURES = {"recall": "table3_recall", "auc": "table4_auc"}  # of our metrics, "
 
 
 def paper_numbers(table: str) -> Mapping[str, Any]:
-    """One table of data/paper/tables.json, for example ``table3_recall``."""
+    """One table of data/paper/tables.json, for example ``table3_recall``. Gaps G46, G47."""
     return _paper()[table]
 
 
 def paper_table(table: str) -> pd.DataFrame:
-    """Table 3 or 4 of the paper as numbers: rows models, columns (dataset, N)."""
+    """Table 3 or 4 of the paper as numbers: rows models, columns (dataset, N). Gaps G37, G38, G39."""
     rows = {
         model: {(PAPER_DATASETS[name], int(n)): value for name, cells in datasets.items() for n, value in cells.items()}
         for model, datasets in paper_numbers(table).items()
@@ -68,7 +68,7 @@ def beside(
 def styled_beside(
     records: Sequence[RunRecord], measure: str, cutoffs: Sequence[int], caption: str, dataset: str = "MovieLens-20M"
 ) -> Styler:
-    """``beside`` for a page, the best of each column, first among the models that both have, in bold."""
+    """``beside`` for a page, the best of each column, first among the models that both have, in bold. Gap G40."""
     table = beside(records, measure, cutoffs, dataset)
 
     def bold(column: pd.Series) -> list[str]:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from mrlm_core.study.figures import canvas
 from mrlm_core.study.record import RunRecord
+from mrlm_core.study.sensitivity import RESEEDED, clear
 from mrlm_core.study.tables import costs, intervals
 from mrlm_core.study.tune import best_so_far
 
@@ -129,4 +130,26 @@ def hyperparameter_effects(effects: pd.DataFrame, usual: Mapping[str, Any], titl
         axes.set(xlabel=name, ylim=(lowest - margin, highest + margin))
     panels[0].set_ylabel("Recall@20 on validation")
     figure.suptitle(f"{title}; square: the preset's value")
+    return figure
+
+
+def option_effects(effects: pd.DataFrame, metric: str, title: str) -> Figure:
+    """How far each option moves ``metric``, with its 95% interval, the furthest on top; the band is another seed's.
+
+    ``effects`` as ``sensitivity.effects`` gives them. Filled: ``sensitivity.clear`` of chance and of the seed.
+    """
+    shown = effects.dropna(subset="difference")
+    figure, (axes,) = canvas(9, 1.3 + 0.34 * len(shown))
+    seed = shown.loc[RESEEDED]
+    axes.axvspan(seed["low"], seed["high"], color="0.88", label="another training seed, 95%")
+    axes.axvline(0, color="0.3", linewidth=1)
+    numbers = shown[["difference", "low", "high"]].to_numpy()
+    for height, (mean, low, high), is_clear in zip(range(len(shown), 0, -1), numbers, clear(shown), strict=True):
+        colour = "0.45" if not is_clear else "C0" if mean > 0 else "C3"
+        axes.plot([low, high], [height, height], color=colour, linewidth=2)
+        axes.plot(mean, height, "o", color=colour, markersize=8, fillstyle="full" if is_clear else "none")
+    axes.set_yticks(range(len(shown), 0, -1), labels=list(shown.index))
+    axes.set(xlabel=f"{metric} on test, minus the usual (95% interval)", title=title, ylim=(0.3, len(shown) + 0.7))
+    axes.grid(axis="y", visible=False)
+    figure.legend(loc="outside lower right", frameon=False)
     return figure

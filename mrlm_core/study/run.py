@@ -112,7 +112,7 @@ def fixed_test(spec: RunSpec, dataset: Dataset, fixed_ratio: float) -> Interacti
 
     The split is one permutation cut in three, so a larger training ratio leaves a test part within that of a smaller
     one. Tested on this split, models of every ratio have the same test positives and the same candidates, whatever
-    they were trained on. Raises ConfigError when ``fixed_ratio`` is below the training ratio of ``spec``.
+    they were trained on. Raises ConfigError when ``fixed_ratio`` is below the training ratio of ``spec``. Gap G33.
     """
     if fixed_ratio < spec.config.protocol.train_ratio:
         raise ConfigError(problem("fixed_ratio", f"at least the training ratio {spec.config.protocol.train_ratio:g}",

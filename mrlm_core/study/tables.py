@@ -96,14 +96,18 @@ def _interval(records: Sequence[RunRecord], metric: str) -> Interval:
 
 def paired(a: Sequence[RunRecord], b: Sequence[RunRecord], metric: str) -> list[tuple[np.ndarray, np.ndarray]]:
     """Per-user values of the runs of a and b that share split and seed, aligned by user."""
-    other = {_draw(record): record.per_user for record in b}
-    pairs = []
-    for record in a:
-        theirs = other.get(_draw(record))
-        if record.per_user is not None and theirs is not None:
-            both = record.per_user[[metric]].join(theirs[[metric]], rsuffix="_b", how="inner")
-            pairs.append((both[metric].to_numpy(), both[f"{metric}_b"].to_numpy()))
-    return pairs
+    other = {_draw(record): record for record in b}
+    return aligned([(record, other[_draw(record)]) for record in a if _draw(record) in other], metric)
+
+
+def aligned(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The values of the users that both runs of a pair have; pairs with a failed run are left out."""
+    values = []
+    for one, other in pairs:
+        if one.per_user is not None and other.per_user is not None:
+            both = one.per_user[[metric]].join(other.per_user[[metric]], rsuffix="_b", how="inner")
+            values.append((both[metric].to_numpy(), both[f"{metric}_b"].to_numpy()))
+    return values
 
 
 def _draw(record: RunRecord) -> tuple[int, int]:

@@ -48,7 +48,7 @@ def tune(
     together, which other programs on the machine do not change; what all models share, the preprocessing, does not
     count. A failed trial is recorded as failed and the search goes on. A
     search that was stopped, or asked for more, goes on as if it had never stopped; ``known`` are trials of searches on
-    other machines, as ``trials_of`` gives them, which are taken over. Raises SearchError when all failed.
+    other machines, as ``trials_of`` gives them, which are taken over. Raises SearchError when all failed. Gap G32.
     """
     if n_trials <= 1 or not _searchable(spec, dataset):
         return Search(spec, pd.DataFrame(columns=COLUMNS))

@@ -34,9 +34,10 @@ class NamedRecord(RunRecord):
 def run_variants(variants: Sequence[Variant], seeds: int, scheduler: str | None = None) -> list[NamedRecord]:
     """The records of every variant on ``seeds`` splits, each with its own training, in order; as ``run_many``.
 
-    Two names for one run, as a left-out modality of two is the other one alone, are run once.
+    A spec's own seed is where its training seeds start. Two names for one run, as a left-out modality of two is the
+    other one alone, are run once.
     """
-    asked = [(variant.name, replace(variant.spec, split_seed=seed, seed=seed))
+    asked = [(variant.name, replace(variant.spec, split_seed=seed, seed=variant.spec.seed + seed))
              for variant in variants for seed in range(seeds)]
     specs: list[RunSpec] = []
     for _, spec in asked:

@@ -75,7 +75,7 @@ def fit(
     and the epoch alone; ``train_epoch`` trains on them, by default as ``one_epoch`` does. With ``checkpoint`` (a
     folder) every epoch is saved and a killed run goes on from the last one, to the same result. Raises TrainingError
     when a loss term or a weight is not finite, at the latest STEPS_PER_CALL steps later, or there is nothing to
-    validate on.
+    validate on. Gap G25.
     """
     history, best = History(), model.get_weights()
     train_epoch = train_epoch or partial(one_epoch, model)

@@ -98,13 +98,19 @@ class MRLMRecommender:
 
 
 def optimizer_of(network: MRLM, training: TrainingConfig) -> Adam:
-    """The Adam that ``training.optimizer`` asks for; "auto" updates by rows where a head is sampled and rows exist."""
+    """The Adam that ``training.optimizer`` asks for; "auto" updates by rows where a head is sampled and rows exist.
+
+    Gap G25.
+    """
     rows = {"adam": False, "row-adam": True, "auto": bool(network.sampled_heads) and on_tensorflow()}
     return Adam(training.learning_rate, rows=rows[training.optimizer])
 
 
 def preference_grid(config: PreferenceConfig, multimodal: bool) -> list[Preference]:
-    """The preferences that validation chooses from, those that would score alike once; without m only g's cosine."""
+    """The preferences that validation chooses from, those that would score alike once; without m only g's cosine.
+
+    Gap G43.
+    """
     if not multimodal or config.form == "global-only":
         return [Preference("global-only", 1.0, 1)]
     counts = config.latest_counts

@@ -11,7 +11,8 @@ from mrlm_core.config import source_folder
 
 # What keeps the run short; the tiny preset does the rest.
 SHORT = ["--preset", "tiny", "--seeds", "1", "--set", "models=[Popularity, EASE, U-GFRL, MRLM]",
-         "--set", "grid={model.theta_1: [0.25]}", "--set", "groups=[verification]", "--set", "ratios=[0.7, 0.75]"]
+         "--set", "grid={model.theta_1: [0.25]}", "--set", "groups=[verification]", "--set", "ratios=[0.7, 0.75]",
+         "--set", "gaps=[G15]"]
 
 
 @pytest.fixture(scope="module")
