@@ -45,9 +45,9 @@ def _means(records: Sequence[RunRecord], metric: str) -> Means:
 def _winner(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
     first, *others = means
     runs = sum(record.label == first and not record.failed for record in records)
-    text = f"Best at {_named(metric)} of {len(means)}: **{first}**, {means[first]} over {runs} split{'s' * (runs > 1)}"
-    level = [name for name in others if not _sign(difference(records, metric, first, name))]
-    yield text + (f"; not told apart from it: {_listed(level)}." if level else ", clear of all others.")
+    text = f"Best at {named(metric)} of {len(means)}: **{first}**, {means[first]} over {runs} split{'s' * (runs > 1)}"
+    level = [name for name in others if not sign(difference(records, metric, first, name))]
+    yield text + (f"; not told apart from it: {listed(level)}." if level else ", clear of all others.")
 
 
 def _method(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
@@ -59,7 +59,7 @@ def _method(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator
     for name in dict.fromkeys(others):
         gap = difference(records, metric, METHOD, name)
         share = means[METHOD].mean / means[name].mean - 1
-        yield f"Against {name} it is {_words(gap)}: {share:+.1%}, difference {gap}."
+        yield f"Against {name} it is {words(gap)}: {share:+.1%}, difference {gap}."
 
 
 def _papers_ten(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
@@ -70,22 +70,22 @@ def _papers_ten(records: Sequence[RunRecord], metric: str, means: Means) -> Iter
     text = f"Best of the paper's baselines: {theirs[0]}, {means[theirs[0]]}"
     if METHOD in means:
         gap = difference(records, metric, METHOD, theirs[0])
-        text += f"; {METHOD} is {_words(gap)} it, which the paper has above all of them"
+        text += f"; {METHOD} is {words(gap)} it, which the paper has above all of them"
     yield text + "."
     if "Popularity" in means:
-        below = [name for name in theirs if _sign(difference(records, metric, name, "Popularity")) < 0]
-        named = f": {_listed(below)}" if below else ""
-        yield f"Of these {len(theirs)}, {len(below)} rank below plain popularity{named}."
+        below = [name for name in theirs if sign(difference(records, metric, name, "Popularity")) < 0]
+        which = f": {listed(below)}" if below else ""
+        yield f"Of these {len(theirs)}, {len(below)} rank below plain popularity{which}."
 
 
 def _plus(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
     pairs = [(f"{name}+", name) for name in ORDER if {f"{name}+", name} <= set(means)]
     if not pairs:
         return
-    signs = {plus: _sign(difference(records, metric, plus, base)) for plus, base in pairs}
+    signs = {plus: sign(difference(records, metric, plus, base)) for plus, base in pairs}
     groups = {word: [name for name, sign in signs.items() if sign == wanted]
               for word, wanted in (("better", 1), ("worse", -1), ("no different", 0))}
-    told = "; ".join(f"{len(names)} {word}{f' ({_listed(names)})' if names else ''}" for word, names in groups.items())
+    told = "; ".join(f"{len(names)} {word}{f' ({listed(names)})' if names else ''}" for word, names in groups.items())
     yield f"More modalities, put beside what a model reads already, make of {len(pairs)} models {told}."
 
 
@@ -93,18 +93,22 @@ def _model(label: str) -> str:
     return label.split(",")[0].split(" [")[0]
 
 
-def _sign(gap: Interval) -> int:
+def sign(gap: Interval) -> int:
+    """1 or -1 where the interval of a difference lies above or below 0, else 0."""
     return int(gap.low > 0) - int(gap.high < 0)
 
 
-def _words(gap: Interval) -> str:
-    return {1: "above", -1: "below", 0: "about level with"}[_sign(gap)]
+def words(gap: Interval) -> str:
+    """``sign`` in words, for "A is ... B"."""
+    return {1: "above", -1: "below", 0: "about level with"}[sign(gap)]
 
 
-def _named(metric: str) -> str:
+def named(metric: str) -> str:
+    """A metric's column as prose has it: "Recall@20" for ``recall@20``."""
     name, _, cutoff = metric.partition("@")
     return f"{name.capitalize()}@{cutoff}" if cutoff else name
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence."""
     return ", ".join(names)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mrlm_core.cache import code_hash, content_hash
 from mrlm_core.config import settings_of, workspace
 from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.datasets.splits import Interactions, Split, interactions, random_split
-from mrlm_core.errors import ConfigError, DatasetError
+from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.evaluation.metrics import evaluate
 from mrlm_core.preprocessing import features, initial_features
 from mrlm_core.study.inputs import encoded, inputs_of, missing
@@ -29,22 +30,24 @@ from mrlm_core.study.spec import RunSpec, dataset_folder
 PROTOCOL_MODULES = ("mrlm_core.evaluation.metrics", "mrlm_core.datasets.splits", "mrlm_core.datasets.contract")
 
 
-def run_or_load(spec: RunSpec) -> RunRecord:
+def run_or_load(spec: RunSpec, fixed_ratio: float | None = None) -> RunRecord:
     """The record of ``spec``: from runs/ when this spec, data and code have one, else by running it now.
 
-    A ConfigError or DatasetError (the user's mistake) is raised; any other failure becomes a failed record.
+    With ``fixed_ratio`` the model is tested twice, the second time on ``fixed_test``; those metrics are the columns
+    ``fixed_...`` of ``per_user`` and their means ``data["fixed_test"]``, in a record of its own. A ConfigError or
+    DatasetError (the user's mistake) is raised; any other failure becomes a failed record.
     """
     dataset = dataset_of(spec)
     lacking = missing(registry.row(spec.model), dataset, spec.modalities)
-    found = load_record(_folder(spec, dataset))
+    found = load_record(_folder(spec, dataset, fixed_ratio))
     if found is not None and not found.failed:
         return found
-    folder, data = _begun(spec, dataset)
+    folder, data = _begun(spec, dataset, fixed_ratio)
     if lacking:  # not kept: the dataset may be made anew with what is missing
         return RunRecord(folder, {**data, **_nothing("not run", lacking)}, None)
     stages = Stages()
     try:
-        result, per_user = _run(spec, dataset, stages, folder / "checkpoint")
+        result, per_user = _run(spec, dataset, stages, folder / "checkpoint", fixed_ratio)
     except (ConfigError, DatasetError):
         raise
     except Exception as error:  # a diverged training too: recorded, shown as failed in every table
@@ -55,13 +58,15 @@ def run_or_load(spec: RunSpec) -> RunRecord:
     return record
 
 
-def run_many(specs: Sequence[RunSpec], scheduler: str | None = None) -> list[RunRecord]:
-    """The records of ``specs``, in order; ``scheduler`` as in ``scheduler.each``.
+def run_many(
+    specs: Sequence[RunSpec], scheduler: str | None = None, fixed_ratio: float | None = None
+) -> list[RunRecord]:
+    """The records of ``specs``, in order; ``scheduler`` as in ``scheduler.each``, ``fixed_ratio`` as ``run_or_load``.
 
     A run that fails is a failed record, one that kills every worker it is given to as well, and the others go on.
     """
     records: dict[int, RunRecord] = {}
-    ended = each(run_or_load, specs, scheduler)
+    ended = each(partial(run_or_load, fixed_ratio=fixed_ratio), specs, scheduler)
     for place, record in tqdm(ended, total=len(specs), desc="runs", unit="run", disable=None):
         records[place] = lost_record(specs[place], record) if isinstance(record, Lost) else record
     return [records[place] for place in range(len(specs))]
@@ -100,6 +105,22 @@ def split_of(spec: RunSpec, dataset: Dataset) -> tuple[Split, Interactions]:
     return split, interactions(ratings, dataset.n_users, dataset.n_items, threshold, split, spec.split_seed)
 
 
+def fixed_test(spec: RunSpec, dataset: Dataset, fixed_ratio: float) -> Interactions:
+    """The split of ``spec`` with training ratio ``fixed_ratio``, to test models of smaller ratios on.
+
+    The split is one permutation cut in three, so a larger training ratio leaves a test part within that of a smaller
+    one. Tested on this split, models of every ratio have the same test positives and the same candidates, whatever
+    they were trained on. Raises ConfigError when ``fixed_ratio`` is below the training ratio of ``spec``.
+    """
+    if fixed_ratio < spec.config.protocol.train_ratio:
+        raise ConfigError(problem("fixed_ratio", f"at least the training ratio {spec.config.protocol.train_ratio:g}",
+                                  f"{fixed_ratio:g}", "Its test part would hold ratings that were trained on."))
+    _, parts = split_of(replace(spec, settings={**spec.settings, "protocol.train_ratio": fixed_ratio}), dataset)
+    _, own = split_of(spec, dataset)
+    assert (parts.test - parts.test.multiply(own.test)).nnz == 0, "the test part is not within the spec's own"
+    return parts
+
+
 def fitted(spec: RunSpec, dataset: Dataset, stages: Stages, checkpoint: Path | None) -> tuple[Any, Interactions, dict]:
     """The trained model of ``spec``, its interactions, and the sources of its inputs."""
     row = registry.row(spec.model)
@@ -117,11 +138,16 @@ def fitted(spec: RunSpec, dataset: Dataset, stages: Stages, checkpoint: Path | N
     return model, parts, sources
 
 
-def _run(spec: RunSpec, dataset: Dataset, stages: Stages, checkpoint: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+def _run(
+    spec: RunSpec, dataset: Dataset, stages: Stages, checkpoint: Path, fixed_ratio: float | None
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    fixed = None if fixed_ratio is None else fixed_test(spec, dataset, fixed_ratio)
     model, parts, sources = fitted(spec, dataset, stages, checkpoint)
     cutoffs = spec.config.protocol.cutoffs
     with stages.stage("evaluation"):
         tables = {part: evaluate(model, parts, part, cutoffs) for part in ("validation", "test")}
+        if fixed is not None:
+            tables["fixed_test"] = evaluate(model, fixed, "test", cutoffs)
     history = getattr(model, "history", None)
     result: dict[str, Any] = {part: _means(table) for part, table in tables.items()}
     result["users"] = {
@@ -131,16 +157,19 @@ def _run(spec: RunSpec, dataset: Dataset, stages: Stages, checkpoint: Path) -> t
     result["report"] = _plain(getattr(model, "report", {}))
     result["epochs"] = None if history is None else {"run": history.epochs, "best": history.best_epoch}
     result["history"] = [] if history is None else _plain(history.rows)
-    return result, tables["test"]
+    if fixed is None:
+        return result, tables["test"]
+    return {**result, "fixed_ratio": fixed_ratio}, tables["test"].join(tables["fixed_test"].add_prefix("fixed_"))
 
 
-def _folder(spec: RunSpec, dataset: Dataset) -> Path:
-    return workspace() / "runs" / dataset.name / run_key(spec, dataset)
+def _folder(spec: RunSpec, dataset: Dataset, fixed_ratio: float | None = None) -> Path:
+    key = run_key(spec, dataset)
+    return workspace() / "runs" / dataset.name / (key if fixed_ratio is None else content_hash(key, fixed_ratio))
 
 
-def _begun(spec: RunSpec, dataset: Dataset) -> tuple[Path, dict[str, Any]]:
+def _begun(spec: RunSpec, dataset: Dataset, fixed_ratio: float | None = None) -> tuple[Path, dict[str, Any]]:
     """Where the record of ``spec`` is kept, and what it says before anything has run."""
-    folder = _folder(spec, dataset)
+    folder = _folder(spec, dataset, fixed_ratio)
     return folder, {
         "spec": _plain(spec.resolved()), "spec_hash": folder.name, "data_hash": dataset.data_hash,
         "code_hash": code_hash(*_modules(spec, dataset)), **environment(),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from mrlm_core.errors import ConfigError, problem
 from mrlm_core.evaluation.significance import Interval, difference_interval, mean_interval
 from mrlm_core.study.record import RunRecord
 
@@ -19,6 +20,15 @@ def by_label(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
     for record in records:
         grouped.setdefault(record.label, []).append(record)
     return grouped
+
+
+def metric_names(measures: Sequence[str], cutoffs: Sequence[int], computed: Sequence[int]) -> list[str]:
+    """Columns of records, as "recall@20"; raises ConfigError for a cutoff that the runs do not compute."""
+    missing = sorted(set(cutoffs) - set(computed))
+    if missing or not cutoffs:
+        raise ConfigError(problem("cutoffs", f"some of {list(computed)}", str(missing or "none"),
+                                  'Choose among them, or set "protocol.cutoffs" in settings.'))
+    return [f"{measure}@{n}" for measure in measures for n in cutoffs]
 
 
 def intervals(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
