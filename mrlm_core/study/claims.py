@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -12,9 +12,11 @@ import yaml
 
 from mrlm_core.baselines import registry
 from mrlm_core.baselines.rows_paper import ORDER
-from mrlm_core.config import settings_of, source_folder
+from mrlm_core.config import source_folder
 from mrlm_core.datasets import Dataset
 from mrlm_core.errors import ConfigError, problem
+from mrlm_core.study.ablation import ablation
+from mrlm_core.study.findings import listed
 from mrlm_core.study.growth import Growth
 from mrlm_core.study.inputs import missing
 from mrlm_core.study.paper_tables import MEASURES, paper_numbers
@@ -22,6 +24,7 @@ from mrlm_core.study.record import RunRecord
 from mrlm_core.study.release import released, released_datasets
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.tables import by_label
+from mrlm_core.study.variants import Variant
 
 METHOD = "MRLM"
 BEST_OF_SIMPLE = "best of simple"
@@ -71,10 +74,9 @@ class Source:
         """Why there is no finished run of ``name``; empty when there is one."""
         if self.done(name):
             return ""
-        if name in tests()["elsewhere"]:
-            return f"{name} ({tests()['elsewhere'][name]})"
         lacks = {record.lack or "failed" for record in self.records.get(name, ())}
-        return f"{name} ({'; '.join(sorted(lacks))})" if lacks else name
+        lacks |= {tests()["elsewhere"][name]} if name in tests()["elsewhere"] else set()
+        return f"a run of {name}{f' ({listed(sorted(lacks))})' if lacks else ''}"
 
 
 @dataclass(frozen=True)
@@ -120,21 +122,27 @@ def variants_of(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
     return {label.removeprefix(f"{METHOD}, "): group for label, group in by_label(records).items()}
 
 
-def variant_specs(specs: Sequence[RunSpec], dataset: Dataset, wanted: Sequence[str] = ()) -> dict[str, list[RunSpec]]:
-    """The runs of each variant in ``wanted`` (empty: all that fit the modalities of ``dataset``), from MRLM's specs."""
-    own = [spec for spec in specs if spec.model == METHOD and spec.clusters == "own"]
-    made: dict[str, list[RunSpec]] = {}
-    for pattern, change in tests()["variants"].items():
-        for role in _roles(dataset) if "{m}" in pattern else ("",):
-            made[pattern.format(m=role)] = [_changed(spec, change, role, dataset) for spec in own]
+def claimed_variants(base: RunSpec, dataset: Dataset, groups: Sequence[str] = ()) -> list[Variant]:
+    """The variants of MRLM that some test names, of ``groups`` of the ablation (none means all), from ``base``.
+
+    With them, the models that a test wants on some of the modalities alone; one that another is the same as, and so
+    need not run, is left out. Raises ConfigError for a group that does not exist.
+    """
+    patterns = {name for test in tests()["claims"].values() for pair in test.get("compare", ()) for name in pair}
+    named = {name.format(m=role, n=role) for name in patterns for role in dataset.modalities}
+    found = [variant for variant in ablation(base, dataset, groups) if variant.name in named]
     for test in tests()["claims"].values():
-        if "modalities" in test:
-            made |= _restricted(test, own, dataset)
-    unknown = set(wanted) - set(made)
-    if unknown:
-        raise ConfigError(problem(f"variants {sorted(unknown)}", "names of data/paper/claim_tests.yml that "
-                                  f"{dataset.name} has the modalities for", "others", f"Known: {', '.join(made)}."))
-    return {name: runs for name, runs in made.items() if not wanted or name in wanted}
+        found += _restricted(test, base, dataset) if "modalities" in test else []
+    return found
+
+
+def by_training_ratio(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    """The records of MRLM by the name that tests call its share of training ratings by."""
+    found: dict[str, list[RunRecord]] = {}
+    for record in records:
+        ratio = record.data["spec"]["settings"]["protocol.train_ratio"]
+        found.setdefault(f"{record.label}, {ratio:.0%} for training", []).append(record)
+    return found
 
 
 def pairs(claim: Claim, source: Source) -> list[Pair]:
@@ -195,46 +203,17 @@ def _magnitude(claim: Claim, source: Source, over: str, under: str, letter: str,
     return 1 + (percent[letter] if isinstance(percent, dict) else percent) / 100
 
 
-def _roles(dataset: Dataset) -> list[str]:
-    return list(dict.fromkeys(entry.role for entry in dataset.modalities.values()))
-
-
 def _suffix(modalities: Sequence[str]) -> str:
     return f" [{' + '.join(modalities)}]"
 
 
-def _changed(spec: RunSpec, change: Mapping[str, Any], role: str, dataset: Dataset) -> RunSpec:
-    kept = {name for name, entry in dataset.modalities.items()
-            if ("only" not in change or entry.role == role) and ("without" not in change or entry.role != role)}
-    some = tuple(name for name in dataset.modalities if name in kept) if len(kept) < len(dataset.modalities) else None
-    settings = {**spec.settings, **change.get("settings", {})}
-    if "drop" in change:
-        settings |= _without_loss(spec, change["drop"])
-    return replace(spec, modalities=some, clusters=change.get("clusters", spec.clusters), settings=settings)
-
-
-def _without_loss(spec: RunSpec, dropped: str) -> dict[str, float]:
-    """lambda_1 and lambda_2 with one of the three weights of Eq. 11 at 0 and the others scaled to the same sum, 1."""
-    usual = settings_of(spec.config)
-    weights = {name: usual[f"model.{name}"] for name in ("lambda_1", "lambda_2")}
-    weights["lambda_3"] = round(1 - sum(weights.values()), 12)
-    left = 1 - weights[dropped]
-    scaled = {name: 0.0 if name == dropped else weight / left for name, weight in weights.items()}
-    # The last takes what rounding leaves, so that the sum cannot exceed 1.
-    second = 1 - scaled["lambda_1"] if dropped == "lambda_3" else scaled["lambda_2"]
-    return {"model.lambda_1": scaled["lambda_1"], "model.lambda_2": second}
-
-
-def _restricted(test: Mapping[str, Any], own: Sequence[RunSpec], dataset: Dataset) -> dict[str, list[RunSpec]]:
-    """The models of ``test`` on its modalities alone; a model that another is the same as there need not run."""
+def _restricted(test: Mapping[str, Any], base: RunSpec, dataset: Dataset) -> list[Variant]:
+    """The models of ``test`` on its modalities alone."""
     names = tuple(name for name, entry in dataset.modalities.items() if entry.role in test["modalities"])
-    if len(names) < len(test["modalities"]):
-        return {}
-    made: dict[str, list[RunSpec]] = {}
-    for over, under in test["compare"]:
+    found: list[Variant] = []
+    for over, under in test["compare"] if len(names) == len(test["modalities"]) else ():
         same = missing(registry.row(over), dataset, names).startswith(_SAME)
         for model in (over,) if same else (over, under):
-            made[model + _suffix(test["modalities"])] = [
-                RunSpec(spec.dataset, model, spec.split_seed, spec.seed, spec.preset, names) for spec in own
-            ]
-    return made
+            spec = RunSpec(base.dataset, model, preset=base.preset, modalities=names)
+            found.append(Variant(model + _suffix(test["modalities"]), "modalities", spec))
+    return found

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrlm_core.evaluation.significance import Draws, combined, joint_means
-from mrlm_core.study.claims import BEST_OF_SIMPLE, METHOD, Claim, Pair, Source, tests
+from mrlm_core.study.claims import BEST_OF_SIMPLE, Claim, Pair, Source, tests
+from mrlm_core.study.findings import listed, named
 from mrlm_core.study.record import RunRecord
 
 
@@ -19,6 +20,7 @@ class Effect:
     pair: Pair
     gain: Draws
     ratio: Draws
+    full: bool = False  # both means are 1, the most there is: more than the catalogue is listed
 
     @property
     def magnitude_inside(self) -> bool:
@@ -28,7 +30,7 @@ class Effect:
 
     def __str__(self) -> str:
         paper = "" if self.pair.magnitude is None else f" (the paper: {self.pair.magnitude:.3f})"
-        return f"{self.pair.over} to {self.pair.under} at {named(self.pair.metrics)}: {ratio_text(self.ratio)}{paper}"
+        return f"{self.pair.over} / {self.pair.under} at {cells(self.pair.metrics)} {ratio_text(self.ratio)}{paper}"
 
 
 def at_hand(wanted: Sequence[Pair], claim: Claim, source: Source) -> tuple[list[Pair], list[str]]:
@@ -61,7 +63,8 @@ def effects_of(there: Sequence[Pair], source: Source) -> tuple[list[Effect], int
         both = [(drawn[pair.over, metric], drawn[pair.under, metric]) for metric in pair.metrics]
         ratios = [over.over(under) for over, under in both]
         if len(both) == 1:
-            effects.append(Effect(pair, both[0][0] - both[0][1], ratios[0]))
+            full = all(mean.value == 1 for mean in both[0])
+            effects.append(Effect(pair, both[0][0] - both[0][1], ratios[0], full))
         else:
             ratio = combined(lambda numbers: numbers.mean(axis=0), ratios)
             effects.append(Effect(pair, Draws(ratio.value - 1, ratio.draws - 1), ratio))
@@ -116,7 +119,7 @@ def _absent_simple(source: Source) -> list[str]:
 
 def _not_kept(names: Sequence[str], metrics: Sequence[str], source: Source) -> list[str]:
     tables = [record.per_user for name in names for record in source.done(name) if record.per_user is not None]
-    return [f"{METHOD} and others that keep {metric}" for metric in metrics
+    return [f"records that keep {metric}" for metric in metrics
             if not all(metric in table for table in tables)]
 
 
@@ -129,7 +132,7 @@ def share_of_order(claim: Claim, there: Sequence[Pair], source: Source) -> str:
     shares = []
     for metric in claim.metrics if drawn else ():
         holds = [drawn[p.over, metric].draws > drawn[p.under, metric].draws for p in there if p.metrics == (metric,)]
-        shares.append(f"{np.mean(np.all(holds, axis=0)):.0%} at {named((metric,))}")
+        shares.append(f"{np.mean(np.all(holds, axis=0)):.0%} at {named(metric)}")
     return f"; all of the order in {listed(shares)} of the repetitions" if shares else ""
 
 
@@ -151,10 +154,6 @@ def half_width(ratio: Draws) -> float:
     return (interval.high - interval.low) / 2
 
 
-def named(metrics: Sequence[str]) -> str:
-    names = [metric.replace("recall", "Recall").replace("auc@", "AUC@").replace("lAUC", "LAUC") for metric in metrics]
-    return names[0] if len(names) == 1 else f"{len(names)} metrics on average"
-
-
-def listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
+def cells(metrics: Sequence[str]) -> str:
+    """One metric by its name, several by their number."""
+    return named(metrics[0]) if len(metrics) == 1 else f"{len(metrics)} metrics on average"

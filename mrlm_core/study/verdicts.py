@@ -13,14 +13,14 @@ from mrlm_core.study.claims import Claim, Source, at, claims, level, pairs, pape
 from mrlm_core.study.effects import (
     Effect,
     at_hand,
+    cells,
     effects_of,
     half_width,
-    listed,
-    named,
     panel,
     ratio_text,
     share_of_order,
 )
+from mrlm_core.study.findings import named
 from mrlm_core.study.paper_checks import auc_readings
 from mrlm_core.study.paper_tables import PAPER_DATASETS
 
@@ -43,7 +43,9 @@ class Verdict:
 
 def verdicts(sources: Sequence[Source]) -> list[Verdict]:
     """Each claim on each source, claims in the paper's order."""
-    return [judge(claim, source) for claim in claims().values() for source in sources]
+    own = {claim.name for claim in claims().values() if claim.test["kind"] == "definitions"}  # of the paper's tables
+    return [judge(claim, source) for claim in claims().values()
+            for source in (sources[:1] if claim.name in own else sources)]
 
 
 def headline(found: Sequence[Verdict]) -> list[Verdict]:
@@ -82,15 +84,18 @@ def _compared(claim: Claim, source: Source) -> Verdict:
         return Verdict(claim, source.dataset, REPRODUCED, f"the same model by construction: {names}", 0,
                        _chapter(claim, source))
     effects, n_splits, chosen = effects_of(there, source) if there else ([], 0, "")
+    full = {cells(effect.pair.metrics) for effect in effects if effect.full}
+    lacks += [f"a larger catalogue ({metric} is 1 for everyone)" for metric in sorted(full)]
+    effects = [effect for effect in effects if not effect.full]
     if not effects:
-        return _untested(claim, source, f"needs runs of {listed(lacks)}" if lacks else "no split that all models have")
+        return _untested(claim, source, f"needs {'; '.join(lacks)}" if lacks else "no split that all models have")
     verdict, evidence = (_above if claim.test["kind"] == "above" else _same)(claim, effects)
     evidence += chosen + share_of_order(claim, there, source)
     if lacks and verdict in (REPRODUCED, DIRECTION):
-        text = f"of {len(wanted)} comparisons {len(there)} are at hand ({verdict} on these: {evidence})"
-        return _untested(claim, source, f"needs runs of {listed(lacks)}; {text}")
+        text = f"of {len(wanted)} comparisons {len(effects)} are at hand ({verdict} on these: {evidence})"
+        return _untested(claim, source, f"needs {'; '.join(lacks)}; {text}")
     notes = [f"{n_splits} split{'s' * (n_splits > 1)}"] + ["spread of users alone"] * (n_splits == 1)
-    notes += [f"{len(there)} of {len(wanted)} comparisons at hand"] * bool(lacks)
+    notes += [f"not at hand: {'; '.join(lacks)}"] * bool(lacks)
     notes += [f"left out: {part}" for part in [claim.test.get("left_out")] if part]
     return Verdict(claim, source.dataset, verdict, f"{evidence}. ({'; '.join(notes)})", n_splits,
                    _chapter(claim, source))
@@ -121,7 +126,7 @@ def _evidence_above(
     else:
         ordered = sorted(effects, key=lambda effect: effect.ratio.value)
         text = f"of {n} comparisons {up} above, {down} below, {n - up - down} not told apart"
-        text += f"; from {ordered[0]} to {ordered[-1]}"
+        text += f"; lowest {ordered[0]}, highest {ordered[-1]}"
         text += f"; the paper's size inside the interval in {inside} of {stated}" if stated else ""
     if claim.test.get("quantifier") == "most":
         higher = sum(effect.gain.value > 0 for effect in effects)
@@ -160,13 +165,13 @@ def _by_level(claim: Claim, source: Source) -> Verdict:
             paper = level(name, metric, str(dataset)) if where == "tables" else at(where)
             inside.append(ours.low <= paper <= ours.high)
             n_splits.append(splits)
-            parts.append(f"{name} at {named((metric,))} {ours} (the paper: {paper})")
+            parts.append(f"{name} at {named(metric)} {ours} (the paper: {paper})")
     text = "; ".join(parts)
     if not source.dataset.startswith(claim.test["only_on"]):
         reason = f"a level belongs to its dataset: needs {claim.test['only_on']}"
         return _untested(claim, source, reason + (f"; here {text}" if text else ""))
     if lacks or not inside:
-        return _untested(claim, source, f"needs runs of {listed(lacks or list(claim.metrics))}")
+        return _untested(claim, source, f"needs {'; '.join(lacks or claim.metrics)}")
     verdict = REPRODUCED if all(inside) else NOT if any(inside) else CONTRADICTED
     return Verdict(claim, source.dataset, verdict, text, min(n_splits), _chapter(claim, source))
 
