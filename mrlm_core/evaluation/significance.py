@@ -1,13 +1,18 @@
-"""Intervals of means and of paired differences: a hierarchical bootstrap over runs (splits, seeds) and users."""
+"""Intervals of means and of paired differences: a hierarchical bootstrap over runs (splits, seeds) and users.
+
+``mean_interval`` and ``difference_interval`` are for tables. Tests are made from ``joint_means``, whose draws
+hold their level also where there are few splits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 REPETITIONS = 2000
+TEST_REPETITIONS = 10_000  # a smallest p of 1e-4, which a family of some hundred tests needs
 LEVEL = 0.95
 
 
@@ -52,3 +57,97 @@ def _resampled_means(values: np.ndarray, rng: np.random.Generator) -> np.ndarray
     return np.concatenate(
         [values[rng.integers(0, len(values), (min(block, REPETITIONS - s), len(values)))].mean(axis=1) for s in starts]
     )
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A number as measured, and in each repetition of a bootstrap, ``draws`` ``[B]``.
+
+    Numbers from one call of ``joint_means`` are drawn together: their differences and ratios are paired.
+    """
+
+    value: float
+    draws: np.ndarray
+
+    def __sub__(self, other: Draws) -> Draws:
+        return Draws(self.value - other.value, self.draws - other.draws)
+
+    def over(self, other: Draws) -> Draws:
+        """The ratio self / other; infinite in repetitions where ``other`` is not above 0, as in Fieller's interval."""
+        draws = np.full_like(self.draws, np.inf)
+        np.divide(self.draws, other.draws, out=draws, where=other.draws > 0)
+        return Draws(self.value / other.value if other.value > 0 else np.inf, draws)
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        """The middle ``level`` of the repetitions, and the measured value as ``mean``."""
+        low, high = np.quantile(self.draws, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+        return Interval(float(self.value), float(low), float(high))
+
+    def p_above(self, bound: float = 0.0) -> float:
+        """One-sided p of "not above ``bound``": the share of repetitions that are not, never below 1 / (B + 1)."""
+        return (1 + int(np.sum(self.draws <= bound))) / (len(self.draws) + 1)
+
+    def p_below(self, bound: float = 0.0) -> float:
+        """One-sided p of "not below ``bound``"."""
+        return (1 + int(np.sum(self.draws >= bound))) / (len(self.draws) + 1)
+
+    def p_differs(self, bound: float = 0.0) -> float:
+        """Two-sided p of "equal to ``bound``"."""
+        return min(1.0, 2 * min(self.p_above(bound), self.p_below(bound)))
+
+
+def combined(statistic: Callable[[np.ndarray], np.ndarray], numbers: Sequence[Draws]) -> Draws:
+    """A statistic over the first axis (a mean, a median) of numbers that were drawn together."""
+    value = statistic(np.array([[number.value] for number in numbers]))
+    return Draws(float(value[0]), statistic(np.stack([number.draws for number in numbers])))
+
+
+def joint_means(values: np.ndarray, repetitions: int = TEST_REPETITIONS, seed: int = 0) -> list[Draws]:
+    """The mean over splits of the mean over users of K quantities, drawn together.
+
+    ``values`` float ``[K, splits, users]``: the same person in the same column, NaN where he has no value, the seeds
+    of a split averaged. Two things are random. *Users*: each repetition weighs them anew, once for all splits and
+    quantities, because they are the same people (the bootstrap of crossed arrays, Owen and Eckles 2012, with
+    exponential weights). *Splits*: their spread is known from as many numbers as there are splits; drawing three
+    splits with replacement understates it and finds differences where there are none. So each repetition moves the
+    mean by the standard error over splits times a value of Student's t with splits - 1 degrees of freedom. A single
+    split has no spread, and the draws then are of users alone.
+    """
+    n, n_splits, n_users = values.shape
+    present = ~np.isnan(values)
+    filled, counted = np.where(present, values, 0.0), present.astype(float)
+    if (present == present[:1]).all():  # as a rule: then every quantity has the same count
+        counted = counted[:1]
+    by_split = filled.sum(axis=2) / counted.sum(axis=2)
+    flat, counted = (table.reshape(-1, n_users).T for table in (filled, counted))
+    rng = np.random.default_rng(seed)
+    drawn = by_split @ _steps(n_splits, repetitions, rng)
+    block = max(1, int(4e6) // max(n_users, n * n_splits))
+    for start in range(0, repetitions, block):
+        weights = rng.standard_exponential((min(block, repetitions - start), n_users))
+        sums, counts = ((weights @ table).reshape(len(weights), -1, n_splits) for table in (flat, counted))
+        drawn[:, start : start + block] += (sums / counts).mean(axis=2).T
+    return [Draws(float(by_split[k].mean()), drawn[k]) for k in range(n)]
+
+
+def _steps(n_splits: int, repetitions: int, rng: np.random.Generator) -> np.ndarray:
+    """Weights ``[splits, B]`` of sum 0 that make of the splits' means a standard error times a value of Student's t."""
+    if n_splits == 1:
+        return np.zeros((1, repetitions))
+    normal = rng.standard_normal((n_splits, repetitions))
+    spread = np.sqrt(rng.chisquare(n_splits - 1, repetitions) / (n_splits - 1))
+    return (normal - normal.mean(axis=0)) / (spread * np.sqrt(n_splits * (n_splits - 1)))
+
+
+def equivalence_p(number: Draws, low: float, high: float) -> float:
+    """p of "outside ``low`` to ``high``": the larger of two one-sided tests (Schuirmann 1987)."""
+    return max(number.p_above(low), number.p_below(high))
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """p values ``[m]`` adjusted for there being m tests (Holm 1979): those at or below the level are rejected."""
+    given = np.asarray(p_values, float)
+    order = np.argsort(given, kind="stable")
+    adjusted = np.empty_like(given)
+    adjusted[order] = np.minimum(np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1)), 1.0)
+    return adjusted

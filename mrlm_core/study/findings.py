@@ -105,8 +105,9 @@ def words(gap: Interval) -> str:
 
 def named(metric: str) -> str:
     """A metric's column as prose has it: "Recall@20" for ``recall@20``."""
-    name, _, cutoff = metric.partition("@")
-    return f"{name.upper() if name.endswith('auc') else name.capitalize()}@{cutoff}" if cutoff else name
+    name, _, cutoff = metric.removeprefix("fixed_").partition("@")
+    text = f"{name.upper() if 'auc' in name else name.capitalize()}@{cutoff}" if cutoff else name
+    return f"{text} on the fixed test" if metric.startswith("fixed_") else text
 
 
 def listed(names: Sequence[str]) -> str:

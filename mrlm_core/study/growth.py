@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -43,6 +43,32 @@ def growth(sizes: Sequence[float], seconds: Sequence[float]) -> Growth:
     fit = stats.linregress(np.log(x), np.log(y))
     half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr if len(x) > 2 else np.inf
     return Growth(float(fit.slope), float(fit.slope - half), float(fit.slope + half))
+
+
+def growth_of(seconds: Mapping[float, np.ndarray]) -> Growth:
+    """``growth`` of the timings of each size."""
+    pairs = [(size, value) for size, values in seconds.items() for value in values]
+    return growth([size for size, _ in pairs], [value for _, value in pairs])
+
+
+def against_count(
+    config: StudyConfig, n_users: int, n_items: int, n_triplets: int, repeats: int
+) -> dict[str, tuple[Growth, float]]:
+    """Exponents as measured and as §3.4 counts them: an epoch by users, each with as many triplets; items' clustering.
+
+    Sizes are a quarter, half and all of those given; clustering is by the exact method, of at most 1,000 items.
+    """
+    from mrlm_core.preprocessing.clustering import multiple_kernel_kmeans
+
+    training: dict[float, np.ndarray] = {}
+    preparing: dict[float, np.ndarray] = {}
+    points = random_problem(config, 2, min(max(n_items, 300), 1000), 1)[0][1]
+    for part in (0.25, 0.5, 1.0):
+        users, items = int(part * n_users), int(part * len(points))
+        _, epoch = epoch_on_random(config, users, n_items, int(part * n_triplets))
+        training[users] = seconds_of(epoch, repeats)
+        preparing[items] = seconds_of(partial(multiple_kernel_kmeans, points[:items], 10, "exact"), repeats)
+    return {"an epoch by users": (growth_of(training), 1.0), "clustering by items": (growth_of(preparing), 2.0)}
 
 
 def seconds_of(call: Callable[[], object], repeats: int) -> np.ndarray:

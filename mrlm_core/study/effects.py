@@ -1,0 +1,159 @@
+"""Differences and ratios of the means of models, with their joint draws, from the records of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrlm_core.evaluation.significance import Draws, combined, joint_means
+from mrlm_core.study.claims import BEST_OF_SIMPLE, Claim, Pair, Source, tests
+from mrlm_core.study.findings import listed, named
+from mrlm_core.study.record import RunRecord
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A pair on one metric, or on the mean of several: difference and ratio of the means, drawn together."""
+
+    pair: Pair
+    gain: Draws
+    ratio: Draws
+    full: bool = False  # both means are 1, the most there is: more than the catalogue is listed
+
+    @property
+    def magnitude_inside(self) -> bool:
+        """Whether the paper's ratio, if it states one, is inside our interval."""
+        interval = self.ratio.interval()
+        return self.pair.magnitude is None or interval.low <= self.pair.magnitude <= interval.high
+
+    def __str__(self) -> str:
+        paper = "" if self.pair.magnitude is None else f" (the paper: {self.pair.magnitude:.3f})"
+        return f"{self.pair.over} / {self.pair.under} at {cells(self.pair.metrics)} {ratio_text(self.ratio)}{paper}"
+
+
+def at_hand(wanted: Sequence[Pair], claim: Claim, source: Source) -> tuple[list[Pair], list[str]]:
+    """The pairs with finished runs that keep their metrics, and what the others lack."""
+    there, lacks = [], []
+    for pair in wanted:
+        simple = pair.under == BEST_OF_SIMPLE
+        names = [pair.over, *(_simple(source) if simple else [pair.under])]
+        why = [reason for name in names if (reason := source.why_not(name))]
+        why = why or _not_kept(names, pair.metrics, source) or ["a simple model"] * (len(names) < 2)
+        if claim.test.get("needs_timestamps") and not why and not _timed(source.done(pair.over)):
+            why = ["a dataset with timestamps"]
+        there += [] if why else [pair]
+        lacks += why + (_absent_simple(source) if simple else [])
+    return there, list(dict.fromkeys(lacks))
+
+
+def effects_of(there: Sequence[Pair], source: Source) -> tuple[list[Effect], int, str]:
+    """Difference and ratio of each pair on the splits that all its models have, and which simple model was best."""
+    chosen = ""
+    if any(pair.under == BEST_OF_SIMPLE for pair in there):
+        best = _best_on_validation(source)
+        there = [Pair(pair.over, best, pair.metrics) for pair in there]
+        chosen = f"; {best} is the best simple model on validation"
+    names = list(dict.fromkeys(name for pair in there for name in (pair.over, pair.under)))
+    metrics = tuple(dict.fromkeys(metric for pair in there for metric in pair.metrics))
+    drawn, n_splits = panel(source, names, metrics)
+    effects = []
+    for pair in there if drawn else ():
+        both = [(drawn[pair.over, metric], drawn[pair.under, metric]) for metric in pair.metrics]
+        ratios = [over.over(under) for over, under in both]
+        if len(both) == 1:
+            full = all(mean.value == 1 for mean in both[0])
+            effects.append(Effect(pair, both[0][0] - both[0][1], ratios[0], full))
+        else:
+            ratio = combined(lambda numbers: numbers.mean(axis=0), ratios)
+            effects.append(Effect(pair, Draws(ratio.value - 1, ratio.draws - 1), ratio))
+    return effects, n_splits, chosen
+
+
+def panel(
+    source: Source, names: Sequence[str], metrics: Sequence[str]
+) -> tuple[dict[tuple[str, str], Draws], int]:
+    """Joint draws of the mean of each (name, metric) over the splits that all ``names`` have, and how many these are.
+
+    Empty where there is no such split, or where the records do not keep a metric.
+    """
+    runs = {name: [record for record in source.done(name) if record.per_user is not None] for name in names}
+    splits = sorted(set.intersection(*({_split(record) for record in some} for some in runs.values())))
+    kept = all(set(metrics) <= set(record.per_user) for some in runs.values() for record in some  # type: ignore[arg-type]
+               if _split(record) in splits)
+    if not splits or not kept:
+        return {}, 0
+    tables = {(name, split): _mean_of_seeds([r for r in runs[name] if _split(r) == split], metrics)
+              for name in names for split in splits}
+    users = np.unique(np.concatenate([table[0] for table in tables.values()]))
+    values = np.full((len(names), len(metrics), len(splits), len(users)), np.nan)
+    for (name, split), (index, means) in tables.items():
+        values[names.index(name), :, splits.index(split), np.searchsorted(users, index)] = means
+    drawn = joint_means(values.reshape(-1, len(splits), len(users)))
+    return dict(zip([(name, metric) for name in names for metric in metrics], drawn, strict=True)), len(splits)
+
+
+def _mean_of_seeds(records: Sequence[RunRecord], metrics: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The users of a split, sorted, and the mean over its seeds of each metric, ``[users, metrics]``."""
+    tables = [record.per_user[list(metrics)].sort_index() for record in records if record.per_user is not None]
+    return tables[0].index.to_numpy(), np.mean([table.to_numpy(float) for table in tables], axis=0)
+
+
+def _best_on_validation(source: Source) -> str:
+    """The simple model with the best validation mean of the metric that selects."""
+    means = {name: np.mean([record.validation[record.data["selected_on"].split()[-1]] for record in source.done(name)])
+             for name in _simple(source)}
+    return max(means, key=lambda name: means[name])
+
+
+def _simple(source: Source) -> list[str]:
+    return [name for name in tests()["simple"] if source.done(name)]
+
+
+def _absent_simple(source: Source) -> list[str]:
+    """The simple models that could run on the dataset and did not."""
+    lacks = {name: [record.lack for record in source.records.get(name, ())] for name in tests()["simple"]}
+    return [source.why_not(name) for name in lacks if not source.done(name) and not any(lacks[name])]
+
+
+def _not_kept(names: Sequence[str], metrics: Sequence[str], source: Source) -> list[str]:
+    tables = [record.per_user for name in names for record in source.done(name) if record.per_user is not None]
+    return [f"records that keep {metric}" for metric in metrics
+            if not all(metric in table for table in tables)]
+
+
+def share_of_order(claim: Claim, there: Sequence[Pair], source: Source) -> str:
+    """For a claimed order, how often all of it holds in the repetitions, on each metric."""
+    if not claim.test.get("order"):
+        return ""
+    names = list(dict.fromkeys(name for pair in there for name in (pair.over, pair.under)))
+    drawn, _ = panel(source, names, claim.metrics)
+    shares = []
+    for metric in claim.metrics if drawn else ():
+        holds = [drawn[p.over, metric].draws > drawn[p.under, metric].draws for p in there if p.metrics == (metric,)]
+        shares.append(f"{np.mean(np.all(holds, axis=0)):.0%} at {named(metric)}")
+    return f"; all of the order in {listed(shares)} of the repetitions" if shares else ""
+
+
+def _timed(records: Sequence[RunRecord]) -> bool:
+    return all(record.data["report"].get("latest_by") == "timestamp" for record in records)
+
+
+def _split(record: RunRecord) -> int:
+    return record.data["spec"]["split_seed"]
+
+
+def ratio_text(ratio: Draws) -> str:
+    interval = ratio.interval()
+    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def half_width(ratio: Draws) -> float:
+    interval = ratio.interval()
+    return (interval.high - interval.low) / 2
+
+
+def cells(metrics: Sequence[str]) -> str:
+    """One metric by its name, several by their number."""
+    return named(metrics[0]) if len(metrics) == 1 else f"{len(metrics)} metrics on average"

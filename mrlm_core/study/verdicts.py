@@ -1,0 +1,211 @@
+"""A verdict on every claim of the paper, computed from run records; book/verdicts.md says what each verdict means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from mrlm_core.evaluation.significance import combined, equivalence_p, holm
+from mrlm_core.study.claims import Claim, Source, at, claims, level, pairs, paper_dataset
+from mrlm_core.study.effects import (
+    Effect,
+    at_hand,
+    cells,
+    effects_of,
+    half_width,
+    panel,
+    ratio_text,
+    share_of_order,
+)
+from mrlm_core.study.findings import named
+from mrlm_core.study.paper_checks import auc_readings
+from mrlm_core.study.paper_tables import PAPER_DATASETS
+
+REPRODUCED, DIRECTION, NOT, CONTRADICTED, UNTESTED = VERDICTS = (
+    "reproduced", "direction only", "not reproduced", "contradicted", "cannot be tested here")
+ALPHA = 0.05  # of a claim's family of tests
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one claim on one dataset: the verdict, the numbers behind it, how many splits they are from."""
+
+    claim: Claim
+    dataset: str
+    verdict: str
+    evidence: str
+    splits: int = 0
+    chapter: str = ""
+
+
+def verdicts(sources: Sequence[Source]) -> list[Verdict]:
+    """Each claim on each source, claims in the paper's order."""
+    own = {claim.name for claim in claims().values() if claim.test["kind"] == "definitions"}  # of the paper's tables
+    return [judge(claim, source) for claim in claims().values()
+            for source in (sources[:1] if claim.name in own else sources)]
+
+
+def headline(found: Sequence[Verdict]) -> list[Verdict]:
+    """One verdict a claim: where it could be tested, on the most splits; among equals the first given."""
+    chosen: dict[str, Verdict] = {}
+    for verdict in found:
+        before = chosen.get(verdict.claim.name)
+        if before is None or _weight(verdict) > _weight(before):
+            chosen[verdict.claim.name] = verdict
+    return list(chosen.values())
+
+
+def judge(claim: Claim, source: Source) -> Verdict:
+    """The verdict on ``claim`` by the records of ``source``."""
+    test, about = claim.test, paper_dataset(claim, source)
+    if test["kind"] == "definitions":  # of the paper's own numbers
+        return _by_definitions(claim)
+    if about is None:
+        theirs = " and ".join(PAPER_DATASETS[name] for name in claim.datasets)
+        return _untested(claim, source, f"the claim is about {theirs}, and {source.dataset} stands for another")
+    kinds: dict[str, Callable[[Claim, Source], Verdict]] = {
+        "above": _compared, "same": _compared, "level": _by_level, "growth": _by_growth}
+    return kinds[test["kind"]](claim, source)
+
+
+def _compared(claim: Claim, source: Source) -> Verdict:
+    """Tests of pairs, of those whose runs are there.
+
+    A claim about all pairs can fail on some of them. To hold it needs all: with some missing, it cannot be tested.
+    """
+    wanted = pairs(claim, source)
+    equal = [pair for pair in wanted if pair.over == pair.under]
+    there, lacks = at_hand([pair for pair in wanted if pair.over != pair.under], claim, source)
+    if equal and not there and not lacks:
+        names = ", ".join(dict.fromkeys(pair.over for pair in equal))
+        return Verdict(claim, source.dataset, REPRODUCED, f"the same model by construction: {names}", 0,
+                       _chapter(claim, source))
+    effects, n_splits, chosen = effects_of(there, source) if there else ([], 0, "")
+    full = {cells(effect.pair.metrics) for effect in effects if effect.full}
+    lacks += [f"a larger catalogue ({metric} is 1 for everyone)" for metric in sorted(full)]
+    effects = [effect for effect in effects if not effect.full]
+    if not effects:
+        return _untested(claim, source, f"needs {'; '.join(lacks)}" if lacks else "no split that all models have")
+    verdict, evidence = (_above if claim.test["kind"] == "above" else _same)(claim, effects)
+    evidence += chosen + share_of_order(claim, there, source)
+    if lacks and verdict in (REPRODUCED, DIRECTION):
+        text = f"of {len(wanted)} comparisons {len(effects)} are at hand ({verdict} on these: {evidence})"
+        return _untested(claim, source, f"needs {'; '.join(lacks)}; {text}")
+    notes = [f"{n_splits} split{'s' * (n_splits > 1)}"] + ["spread of users alone"] * (n_splits == 1)
+    notes += [f"not at hand: {'; '.join(lacks)}"] * bool(lacks)
+    notes += [f"left out: {part}" for part in [claim.test.get("left_out")] if part]
+    return Verdict(claim, source.dataset, verdict, f"{evidence}. ({'; '.join(notes)})", n_splits,
+                   _chapter(claim, source))
+
+
+def _above(claim: Claim, effects: Sequence[Effect]) -> tuple[str, str]:
+    """Whether all effects, or most of them, are above 0 after Holm's correction, and as large as the paper's."""
+    found = holm([effect.gain.p_differs() for effect in effects]) <= ALPHA
+    signs = np.sign([effect.gain.value for effect in effects])
+    up, down, n = int(np.sum(found & (signs > 0))), int(np.sum(found & (signs < 0))), len(effects)
+    inside = sum(effect.magnitude_inside for effect in effects if effect.pair.magnitude is not None)
+    stated = sum(effect.pair.magnitude is not None for effect in effects)
+    if claim.test.get("quantifier") == "most":
+        verdict = REPRODUCED if 2 * up > n else CONTRADICTED if 2 * down > n else NOT
+    elif down:
+        verdict = CONTRADICTED
+    else:
+        verdict = NOT if up < n else REPRODUCED if inside == stated else DIRECTION
+    return verdict, _evidence_above(claim, effects, up, down, inside, stated, verdict)
+
+
+def _evidence_above(
+    claim: Claim, effects: Sequence[Effect], up: int, down: int, inside: int, stated: int, verdict: str
+) -> str:
+    n = len(effects)
+    if n == 1:
+        text = f"{effects[0]}, p = {effects[0].gain.p_differs():.2g}"
+    else:
+        ordered = sorted(effects, key=lambda effect: effect.ratio.value)
+        text = f"of {n} comparisons {up} above, {down} below, {n - up - down} not told apart"
+        text += f"; lowest {ordered[0]}, highest {ordered[-1]}"
+        text += f"; the paper's size inside the interval in {inside} of {stated}" if stated else ""
+    if claim.test.get("quantifier") == "most":
+        higher = sum(effect.gain.value > 0 for effect in effects)
+        p = stats.binomtest(higher, n, alternative="greater").pvalue
+        text += f"; {higher} of {n} means higher (binomial p = {p:.2g} if they were independent)"
+    if verdict == NOT:
+        widest = max(effects, key=lambda effect: half_width(effect.ratio))
+        text += f"; differences of up to {half_width(widest.ratio):.0%} could pass unseen"
+    return text
+
+
+def _same(claim: Claim, effects: Sequence[Effect]) -> tuple[str, str]:
+    """Whether each ratio, or the median of all, is within the margin around 1: two one-sided tests."""
+    margin = claim.test["margin"]
+    low, high = 1 - margin, 1 + margin
+    ratios = [effect.ratio for effect in effects]
+    within = sum(low < ratio.value < high for ratio in ratios)
+    if claim.test.get("summary") == "median":
+        ratios = [combined(lambda drawn: np.median(drawn, axis=0), ratios)]
+    equivalent = [equivalence_p(ratio, low, high) <= ALPHA for ratio in ratios]
+    outside = holm([min(1.0, 2 * min(ratio.p_below(low), ratio.p_above(high))) for ratio in ratios]) <= ALPHA
+    verdict = CONTRADICTED if outside.any() else REPRODUCED if all(equivalent) else NOT
+    text = f"{within} of {len(effects)} ratios within {margin:.0%} of 1; "
+    return verdict, text + (f"median {ratio_text(ratios[0])}" if len(ratios) == 1 else f"{sum(equivalent)} shown to be")
+
+
+def _by_level(claim: Claim, source: Source) -> Verdict:
+    """The paper's means beside ours; a mean belongs to its dataset, so only that one can bear it out."""
+    dataset, inside, parts, n_splits = paper_dataset(claim, source), [], [], []
+    rows = [(name, metric, where) for name, where in claim.test["levels"].items() for metric in claim.metrics]
+    lacks = list(dict.fromkeys(why for name, *_ in rows if (why := source.why_not(name))))
+    for name, metric, where in rows:
+        drawn, splits = panel(source, [name], (metric,))
+        if drawn:
+            ours = drawn[name, metric].interval()
+            paper = level(name, metric, str(dataset)) if where == "tables" else at(where)
+            inside.append(ours.low <= paper <= ours.high)
+            n_splits.append(splits)
+            parts.append(f"{name} at {named(metric)} {ours} (the paper: {paper})")
+    text = "; ".join(parts)
+    if not source.dataset.startswith(claim.test["only_on"]):
+        reason = f"a level belongs to its dataset: needs {claim.test['only_on']}"
+        return _untested(claim, source, reason + (f"; here {text}" if text else ""))
+    if lacks or not inside:
+        return _untested(claim, source, f"needs {'; '.join(lacks or claim.metrics)}")
+    verdict = REPRODUCED if all(inside) else NOT if any(inside) else CONTRADICTED
+    return Verdict(claim, source.dataset, verdict, text, min(n_splits), _chapter(claim, source))
+
+
+def _by_definitions(claim: Claim) -> Verdict:
+    """Whether a reading of AUC@N allows every cell of Tables 3 and 4."""
+    readings = auc_readings()
+    verdict = REPRODUCED if 0 in readings.values() else CONTRADICTED
+    text = "; ".join(f"{name}: {cells} impossible" for name, cells in readings.items())
+    return Verdict(claim, "the paper's tables", verdict, f"{text}. No bound follows from Recall for the AUC inside "
+                   "the list alone, so that reading is left out")
+
+
+def _by_growth(claim: Claim, source: Source) -> Verdict:
+    """Measured exponents beside the counted ones."""
+    if not source.growth:
+        return _untested(claim, source, "needs timings of growing sizes, which are made on the study's own dataset")
+    rows = source.growth.values()
+    faster = any(growth.low > counted for growth, counted in rows)
+    grows = all(growth.low > 0 for growth, _ in rows)
+    inside = all(growth.low <= counted <= growth.high for growth, counted in rows)
+    verdict = CONTRADICTED if faster else REPRODUCED if inside and grows else DIRECTION if grows else NOT
+    text = "; ".join(f"{name}: exponent {growth}, counted {counted:g}"
+                     for name, (growth, counted) in source.growth.items())
+    return Verdict(claim, source.dataset, verdict, text, 1, _chapter(claim, source))
+
+
+def _weight(verdict: Verdict) -> tuple[bool, int]:
+    return verdict.verdict != UNTESTED, verdict.splits
+
+
+def _untested(claim: Claim, source: Source, reason: str) -> Verdict:
+    return Verdict(claim, source.dataset, UNTESTED, reason, 0, _chapter(claim, source))
+
+
+def _chapter(claim: Claim, source: Source) -> str:
+    return source.chapter or claim.test.get("chapter", "")

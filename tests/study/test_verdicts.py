@@ -1,0 +1,290 @@
+"""Every claim has a test, and verdicts follow from planted records by the rules of the page that explains them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrlm_core.config import source_folder
+from mrlm_core.datasets import load_dataset
+from mrlm_core.errors import ConfigError
+from mrlm_core.study import claims, verdict_tables
+from mrlm_core.study.claims import Source
+from mrlm_core.study.growth import Growth
+from mrlm_core.study.paper_checks import against_itself, auc_readings
+from mrlm_core.study.record import RunRecord
+from mrlm_core.study.release import RELEASED_METRICS
+from mrlm_core.study.spec import RunSpec
+from mrlm_core.study.variants import Variant
+from mrlm_core.study.verdicts import (
+    CONTRADICTED,
+    DIRECTION,
+    NOT,
+    REPRODUCED,
+    UNTESTED,
+    VERDICTS,
+    Verdict,
+    headline,
+    judge,
+    verdicts,
+)
+
+USERS = 120
+
+
+def runs(model: str, level: float, seeds: int = 3, noise: float = 0.01, **data: object) -> list[RunRecord]:
+    """Runs whose every metric has mean ``level``: users differ alike for all models, runs by ``noise`` of their own."""
+    made = []
+    for seed in range(seeds):
+        shared = np.random.default_rng(seed).random(USERS) - 0.5
+        own = np.random.default_rng([seed, len(model), int(level * 1e6)]).normal(0, noise, USERS)
+        values = level + 0.2 * shared + own - own.mean()
+        frame = pd.DataFrame(dict.fromkeys(RELEASED_METRICS, values), index=pd.RangeIndex(USERS, name="user"))
+        made.append(record(model, seed, frame, {"recall@20": level}, data))
+    return made
+
+
+def record(model: str, seed: int, frame: pd.DataFrame | None, validation: dict, data: dict) -> RunRecord:
+    spec = {"model": model, "split_seed": seed, "seed": seed, "modalities": None, "clusters": "own"}
+    row = {"spec": spec, "status": "done", "error": "", "validation": validation, "report": {},
+           "selected_on": "validation recall@20", **data}
+    return RunRecord(Path("nowhere"), row, frame)
+
+
+def not_run(model: str, lack: str) -> list[RunRecord]:
+    return [record(model, 0, None, {}, {"status": "not run", "error": lack})]
+
+
+def source(dataset: str = "shop", **levels: float) -> Source:
+    """Records of the models, "plus" for +; names as in claim_tests.yml with _ for a blank."""
+    names = {name.replace("plus", "+").replace("_", " ").replace("U GFRL", "U-GFRL"): level
+             for name, level in levels.items()}
+    return Source(dataset, {name: runs(name, level) for name, level in names.items()})
+
+
+def verdict(claim: str, where: Source) -> Verdict:
+    return judge(claims.claims()[claim], where)
+
+
+def test_every_claim_has_a_test_and_a_known_kind() -> None:
+    listed = [row["id"] for row in json.loads((source_folder("data/paper", "claims.json") / "claims.json").read_text())
+              ["claims"]]
+    assert len(listed) == 38
+    assert list(claims.claims()) == listed
+    assert {claim.test["kind"] for claim in claims.claims().values()} == {"above", "same", "level", "definitions",
+                                                                          "growth"}
+
+
+def test_no_verdict_stands_in_the_tests() -> None:
+    """A verdict can only come from ``judge``: neither the data nor the chapter holds one of its words."""
+    for folder, name in (("data/paper", "claim_tests.yml"), ("data/paper", "claims.json")):
+        text = (source_folder(folder, name) / name).read_text("utf-8")
+        body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+        assert [word for word in VERDICTS if f": {word}" in body or f'"{word}"' in body] == []
+    cells = json.loads((source_folder("notebooks", "09*.ipynb") / "09_verdict.ipynb").read_text())["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    assert [word for word in VERDICTS if word in code] == []
+
+
+def test_a_claim_without_a_test_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    lessened = {name: test for name, test in claims.tests()["claims"].items() if name != "C07"}
+    monkeypatch.setattr(claims, "tests", lambda: {"claims": lessened})
+    with pytest.raises(ConfigError, match="C07"):
+        claims.claims.__wrapped__()
+
+
+def test_every_claim_gets_a_verdict_even_where_nothing_has_run() -> None:
+    found = verdicts([Source("shop", {})])
+    assert len(verdicts([Source("shop", {}), Source("movielens", {})])) == 2 * len(found) - 1  # C37 needs no runs
+    assert [v.claim.name for v in found] == list(claims.claims())
+    assert {v.verdict for v in found if v.claim.name != "C37"} == {UNTESTED}
+    assert all(v.evidence for v in found)
+
+
+@pytest.mark.parametrize(
+    ("ours", "word"), [(1.2121, REPRODUCED), (1.5, DIRECTION), (1.0, NOT), (0.8, CONTRADICTED)]
+)
+def test_a_claim_of_one_comparison(ours: float, word: str) -> None:
+    found = verdict("C02", source(MRLM=0.3 * ours, CKEplus=0.3))
+    assert found.verdict == word
+    assert "the paper: 1.212" in found.evidence
+    assert (found.splits, found.chapter) == (3, "04_baselines")
+    if word == NOT:
+        assert "could pass unseen" in found.evidence
+
+
+def test_a_claim_about_all_fails_on_one_and_holds_on_all_only() -> None:
+    everything = {f"{name}{sign}": 0.3 for name in claims.ORDER for sign in ("", "plus")}
+    assert verdict("C01", source(MRLM=0.4, **everything)).verdict == REPRODUCED
+    assert verdict("C01", source(MRLM=0.4, **{**everything, "HAUP": 0.5})).verdict == CONTRADICTED
+    assert verdict("C01", source(MRLM=0.4, **{**everything, "HAUP": 0.4})).verdict == NOT
+    some = verdict("C01", source(MRLM=0.4, HAUP=0.3))
+    assert some.verdict == UNTESTED
+    assert "needs a run of xDeepFM; a run of Covington" in some.evidence
+    assert "of 160 comparisons 8 are at hand (reproduced on these" in some.evidence
+    assert verdict("C01", source(MRLM=0.4, HAUP=0.5)).verdict == CONTRADICTED
+
+
+def test_a_claim_about_most_counts() -> None:
+    pairs = {f"{name}{sign}": 0.3 for name in claims.ORDER for sign in ("", "plus")}
+    better = {f"{name}plus": 0.35 for name in claims.ORDER[:6]}
+    assert verdict("C08", source(**{**pairs, **better})).verdict == REPRODUCED
+    assert verdict("C08", source(**{**pairs, **dict.fromkeys(better, 0.25)})).verdict == CONTRADICTED
+    assert verdict("C08", source(**pairs)).verdict == NOT
+
+
+@pytest.mark.parametrize(("gain", "word"), [(1.02, REPRODUCED), (1.1, NOT), (1.4, CONTRADICTED)])
+def test_a_claim_of_equality_needs_equivalence(gain: float, word: str) -> None:
+    pairs = {f"{name}{sign}": 0.3 * (gain if sign else 1) for name in claims.ORDER for sign in ("", "plus")}
+    found = verdict("C09", source(**pairs))
+    assert found.verdict == word
+    assert "median" in found.evidence
+
+
+def test_too_few_data_do_not_show_equality() -> None:
+    noisy = {name: runs(name, 0.3, seeds=1, noise=1.0) for name in ("CAMN+", "CAMN", "CKE+", "CKE")}
+    assert verdict("C10", Source("bookcrossing", noisy)).verdict == NOT
+
+
+def test_models_that_are_the_same_are_equal_by_construction_and_compared_once() -> None:
+    same = not_run("CKE+", "the same as CKE: no modality here that it does not read")
+    camn = not_run("CAMN+", "the same as CAMN: no modality here that it does not read")
+    where = Source("bookcrossing", {"CKE+": same, "CAMN+": camn, "CKE": runs("CKE", 0.2), "MRLM": runs("MRLM", 0.3)})
+    assert verdict("C10", where).verdict == REPRODUCED
+    assert "by construction" in verdict("C10", where).evidence
+    assert [pair.under for pair in claims.pairs(claims.claims()["C03"], where)] == ["CKE"]
+
+
+def test_a_dataset_is_asked_about_the_claims_of_the_one_that_it_stands_for() -> None:
+    levels = {"MRLM": 0.3, "CKEplus": 0.2}
+    assert "stands for another" in verdict("C03", source("movielens-latest-small", **levels)).evidence
+    assert verdict("C02", source("movielens-latest-small", **levels)).verdict == DIRECTION
+    assert verdict("C03", source("shop", CKE=0.2, **levels)).verdict == DIRECTION
+
+
+def test_levels_belong_to_their_dataset() -> None:
+    assert verdict("C35", source("movielens-latest-small", MRLM=0.4)).verdict == UNTESTED
+    assert "(the paper: 0.3516)" in verdict("C35", source("movielens-latest-small", MRLM=0.4)).evidence
+    assert verdict("C35", source("movielens-20m", MRLM=0.4)).verdict == CONTRADICTED
+    exact = runs("MRLM", 0.0)
+    for run in exact:
+        for cutoff in (10, 20, 50, 100):
+            run.per_user[f"recall@{cutoff}"] += claims.level("MRLM", f"recall@{cutoff}", "ML20M")
+    assert verdict("C35", Source("movielens-20m", {"MRLM": exact})).verdict == REPRODUCED
+
+
+def test_modalities_take_the_papers_percentage_of_their_letter() -> None:
+    alone = {"text_alone": 1.0901, "image_alone": 1.2204, "video_alone": 1.2465, "knowledge_alone": 1.3966}
+    exact = {name: 0.6 / ratio for name, ratio in alone.items()}
+    assert verdict("C18", source(MRLM=0.6, **exact)).verdict == REPRODUCED
+    order = verdict("C20", source(**exact))
+    assert order.verdict == REPRODUCED
+    assert "all of the order in 100%" in order.evidence
+    swapped = {**exact, "image_alone": exact["knowledge_alone"]}
+    assert verdict("C20", source(**swapped)).verdict == CONTRADICTED
+    assert "2 metrics" not in order.evidence
+    assert "4 metrics on average" in verdict("C21", source(**exact)).evidence
+
+
+def test_simple_models_are_represented_by_the_best_on_validation() -> None:
+    where = source(MRLM=0.3, EASE=0.35, Popularity=0.2)
+    found = verdict("C34", where)
+    assert found.verdict == CONTRADICTED
+    assert "EASE is the best simple model on validation" in found.evidence
+    partly = verdict("C34", source(MRLM=0.4, EASE=0.35, Popularity=0.2))
+    assert partly.verdict == UNTESTED
+    assert "needs a run of ItemKNN" in partly.evidence
+
+
+def test_latest_items_need_timestamps() -> None:
+    def told(by: str) -> Source:
+        report = {"report": {"latest_by": by}}
+        return Source("shop", {"MRLM": runs("MRLM", 0.4, **report),
+                               "without latest items": runs("without latest items", 0.3, **report)})
+
+    assert verdict("C30", told("timestamp")).verdict == REPRODUCED
+    assert verdict("C30", told("random order, seeded")).evidence == "needs a dataset with timestamps"
+
+
+def test_what_lacks_is_named() -> None:
+    where = Source("shop", {"MRLM": runs("MRLM", 0.3), "CKE+": not_run("CKE+", "needs image")})
+    assert verdict("C02", where).evidence == "needs a run of CKE+ (needs image)"
+    assert "GFRL trained first" in verdict("C29", where).evidence
+    short = runs("U-GFRL", 0.2)
+    for run in short:
+        run.per_user.drop(columns="auc@50", inplace=True)
+    found = verdict("C13", Source("shop", {"MRLM": runs("MRLM", 0.3), "U-GFRL": short}))
+    assert found.verdict == UNTESTED
+    assert "auc@50" in found.evidence
+
+
+def test_only_splits_that_all_have_count_and_seeds_are_averaged() -> None:
+    where = Source("shop", {"MRLM": runs("MRLM", 0.4, seeds=3), "U-GFRL": runs("U-GFRL", 0.3, seeds=2)})
+    assert verdict("C13", where).splits == 2
+    again = runs("MRLM", 0.2, seeds=1)
+    again[0].data["spec"]["seed"] = 7
+    both = Source("shop", {"MRLM": [*runs("MRLM", 0.4, seeds=1), *again], "U-GFRL": runs("U-GFRL", 0.3, seeds=1)})
+    found = verdict("C14", both)
+    assert found.evidence.startswith("MRLM / U-GFRL at Recall@50 1.0")
+    assert "1 split; spread of users alone" in found.evidence
+
+
+def test_a_metric_that_is_full_for_everyone_tells_nothing() -> None:
+    levels = {"MRLM": runs("MRLM", 0.4), "U-GFRL": runs("U-GFRL", 0.3)}
+    for run in (*levels["MRLM"], *levels["U-GFRL"]):
+        run.per_user["recall@100"] = 1.0
+    found = verdict("C13", Source("shop", levels))
+    assert found.verdict == UNTESTED
+    assert "a larger catalogue (Recall@100 is 1 for everyone); of 4 comparisons 3 are at hand" in found.evidence
+
+
+def test_complexity_may_grow_slower_but_not_faster() -> None:
+    def measured(low: float, high: float) -> Source:
+        return Source("shop", {}, growth={"an epoch by users": (Growth((low + high) / 2, low, high), 1.0)})
+
+    words = [verdict("C38", measured(*ends)).verdict for ends in ((0.8, 1.1), (0.5, 0.9), (-0.2, 0.4), (1.1, 1.4))]
+    assert words == [REPRODUCED, DIRECTION, NOT, CONTRADICTED]
+
+
+def test_headline_prefers_what_was_tested_then_more_splits() -> None:
+    claim = claims.claims()["C02"]
+    some = [Verdict(claim, "a", UNTESTED, ""), Verdict(claim, "b", NOT, "", 1), Verdict(claim, "c", REPRODUCED, "", 3)]
+    assert [v.dataset for v in headline(some)] == ["c"]
+    assert [v.dataset for v in headline(some[:1])] == ["a"]
+
+
+def test_the_papers_numbers_are_recomputed() -> None:
+    """The counts that data/paper/tables.json states as found by hand."""
+    forensics = json.loads((source_folder("data/paper", "tables.json") / "tables.json").read_text())
+    forensics = forensics["derived_forensics"]["cells_AUC_gt_(1+Recall)/2"]
+    assert auc_readings()["LAUC"] == sum(int(text.split("/")[0]) for text in forensics.values())
+    assert auc_readings()["LibRec's"] == 20
+    checks = against_itself()
+    percentages = checks[checks["claim"].isin(["C06", "C07"])]
+    assert len(percentages) == 20
+    assert percentages["agrees"].all()
+    assert not checks[checks["claim"] == "C11"]["agrees"].any()
+
+
+def test_variants_are_those_that_tests_name(workspace: Path) -> None:
+    data = load_dataset(workspace / "data" / "shop")
+    made: list[Variant] = claims.claimed_variants(RunSpec("shop", "MRLM", preset="tiny"), data)
+    names = [variant.name for variant in made]
+    assert {"MRLM", "U-GFRL", "text alone", "without knowledge", "without L_g3, verification", "permuted clusters",
+            "without latest items", "CKE+ [text + image]"} <= set(names)
+    assert "k-means clusters" not in names
+    assert "CKE [text + image]" not in names  # the same, so it need not run
+
+
+def test_tables_and_sentences_follow_the_verdicts() -> None:
+    found = verdicts([source(MRLM=0.3, UGFRL=0.2, EASE=0.35)])
+    text = " ".join(verdict_tables.sentences(headline(found), against_itself()))
+    assert "Of 38 claims:" in text
+    counted = sum(v.verdict == UNTESTED for v in found)
+    assert f"**{counted} cannot be tested here**" in text
+    html = verdict_tables.styled_verdicts(found, "caption").to_html()
+    assert html.count("<tr>") == 39
+    assert "&quot;+&quot;" in html  # the claims' own quotation marks, escaped
+    assert "C37" in verdict_tables.by_dataset(found, "caption").to_html()
