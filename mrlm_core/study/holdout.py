@@ -21,7 +21,7 @@ def cold_items(dataset: Dataset, share: float, seed: int) -> np.ndarray:
     """
     rated = np.unique(dataset.ratings["item"].to_numpy())
     count = round(share * len(rated)) if 0 <= share < 1 else -1
-    if count < 0 or 0 < share and count < LEAST:
+    if count < 0 or (share > 0 and count < LEAST):
         raise ConfigError(problem("share of cold items", f"0, or less than 1 and at least {LEAST} of {len(rated)}",
                                   f"{share:g}", "Choose another."))
     cold = np.zeros(dataset.n_items, bool)
@@ -52,7 +52,8 @@ def shown(dataset: Dataset, split: Split, parts: Interactions) -> tuple[Dataset,
 def not_drawn(parts: Interactions, cold: np.ndarray) -> Interactions:
     """``parts`` in which no sampler draws a cold item as a negative, and validation does not rank one.
 
-    For both, an item that a user has rated is no candidate, so every user "has rated" the cold ones.
+    For both, an item that a user has rated is no candidate, so every user "has rated" the cold ones: one stored number
+    for each pair of a user and a cold item.
     """
     column = csr_matrix(np.where(cold, 1.0, 0.0).astype(np.float32)[None])
     everyone = csr_matrix(np.ones((parts.n_users, 1), np.float32))
