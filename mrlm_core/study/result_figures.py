@@ -11,7 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from mrlm_core.study.figures import canvas
+from mrlm_core.study.figures import MARKERS, canvas
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.sensitivity import RESEEDED, clear
 from mrlm_core.study.tables import costs, intervals
@@ -152,4 +152,56 @@ def option_effects(effects: pd.DataFrame, metric: str, title: str) -> Figure:
     axes.set(xlabel=f"{metric} on test, minus the usual (95% interval)", title=title, ylim=(0.3, len(shown) + 0.7))
     axes.grid(axis="y", visible=False)
     figure.legend(loc="outside lower right", frameon=False)
+    return figure
+
+
+def recall_by_bucket(table: pd.DataFrame, sizes: pd.DataFrame, title: str, ylabel: str) -> Figure:
+    """Recall by bucket of item popularity, a line a model, above; how many test positives each bucket has, below.
+
+    ``table`` and ``sizes`` as ``cold_tables.by_bucket`` and ``bucket_sizes`` give them.
+    """
+    figure, (axes, below) = plt.subplots(2, 1, figsize=(9, 6), sharex=True, layout="constrained",
+                                         gridspec_kw={"height_ratios": [4, 1]})
+    plt.close(figure)  # a notebook shows it where it is a value, not once more
+    buckets = {name: place for place, name in enumerate(sizes.index)}
+    models = list(table["model"].drop_duplicates())
+    for place, (model, colour) in enumerate(zip(models, sns.color_palette("colorblind", len(models)), strict=True)):
+        rows = table[table["model"] == model]
+        spread = np.abs(rows[["low", "high"]].to_numpy().T - rows["mean"].to_numpy())
+        # Side by side within a bucket, or the intervals would hide one another.
+        across = [buckets[name] + 0.5 * ((place + 0.5) / len(models) - 0.5) for name in rows["bucket"]]
+        axes.errorbar(across, rows["mean"], spread, label=model, color=colour, capsize=2, linewidth=1.2,
+                      marker=MARKERS[place % len(MARKERS)], linestyle=LINE_STYLES[place % len(LINE_STYLES)])
+    axes.set(title=title, ylabel=ylabel, ylim=(0, None))
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    below.bar(list(buckets.values()), sizes["test positives"], color="0.6")
+    below.set(ylabel="test\npositives", xlabel=sizes.index.name)
+    below.set_xticks(list(buckets.values()), labels=list(buckets))
+    for part in (axes, below):
+        part.grid(axis="x", visible=False)
+    return figure
+
+
+def against_chance(panels: Mapping[str, pd.DataFrame], known: Mapping[str, str], title: str) -> Figure:
+    """A panel a name: each model's Recall with its interval, and what lists in random order would reach (dashed).
+
+    Each of ``panels`` holds the rows of one cutoff, as ``cold_tables.cold_recall`` gives them. Grey: models that know
+    nothing of such items.
+    """
+    most = max(len(rows) for rows in panels.values())
+    figure, row = canvas(1.5 + 4 * len(panels), 1.6 + 0.35 * most, 1, len(panels))
+    for axes, (name, rows) in zip(row, panels.items(), strict=True):
+        heights = np.arange(len(rows))
+        for height, (_, found) in zip(heights, rows.iterrows(), strict=True):
+            spread = [[abs(found["mean"] - found["low"])], [abs(found["high"] - found["mean"])]]
+            colour = "C0" if known.get(found["model"]) else "0.6"
+            axes.errorbar(found["mean"], height, xerr=spread, fmt="o", color=colour, capsize=3)
+        axes.axvline(rows["random"].mean(), linestyle="--", color="C3", label="random order")
+        axes.set_yticks(heights, labels=list(rows["model"]))
+        axes.set(title=name, xlabel=f"Recall@{rows['cutoff'].iloc[0]} (95% interval)", xlim=(0, None))
+        axes.invert_yaxis()
+    for axes in row[1:]:
+        axes.set_yticklabels([])
+    figure.suptitle(title)
+    figure.legend(*row[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     return figure

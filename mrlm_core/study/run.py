@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,9 @@ from mrlm_core.study.spec import RunSpec, dataset_folder
 # What every run's numbers depend on besides its model; models that read more add the pipeline.
 PROTOCOL_MODULES = ("mrlm_core.evaluation.metrics", "mrlm_core.datasets.splits", "mrlm_core.datasets.contract")
 
+Run: TypeAlias = Callable[[Stages, Path], tuple[dict[str, Any], pd.DataFrame]]
+Spec = TypeVar("Spec")
+
 
 def run_or_load(spec: RunSpec, fixed_ratio: float | None = None) -> RunRecord:
     """The record of ``spec``: from runs/ when this spec, data and code have one, else by running it now.
@@ -38,16 +41,27 @@ def run_or_load(spec: RunSpec, fixed_ratio: float | None = None) -> RunRecord:
     DatasetError (the user's mistake) is raised; any other failure becomes a failed record.
     """
     dataset = dataset_of(spec)
+    run = partial(_run, spec, dataset, fixed_ratio=fixed_ratio)
+    return kept(spec, dataset, _folder(spec, dataset, fixed_ratio), run)
+
+
+def kept(
+    spec: RunSpec, dataset: Dataset, folder: Path, run: Run, more: Mapping[str, Any] | None = None
+) -> RunRecord:
+    """The record in ``folder``, or what ``run`` (stages, checkpoint folder) gives, kept there; as ``run_or_load``.
+
+    ``more`` is what such a record says besides.
+    """
     lacking = missing(registry.row(spec.model), dataset, spec.modalities)
-    found = load_record(_folder(spec, dataset, fixed_ratio))
+    found = load_record(folder)
     if found is not None and not found.failed:
         return found
-    folder, data = _begun(spec, dataset, fixed_ratio)
+    data = {**_begun(spec, dataset, folder), **(more or {})}
     if lacking:  # not kept: the dataset may be made anew with what is missing
         return RunRecord(folder, {**data, **_nothing("not run", lacking)}, None)
     stages = Stages()
     try:
-        result, per_user = _run(spec, dataset, stages, folder / "checkpoint", fixed_ratio)
+        result, per_user = run(stages, folder / "checkpoint")
     except (ConfigError, DatasetError):
         raise
     except Exception as error:  # a diverged training too: recorded, shown as failed in every table
@@ -65,17 +79,31 @@ def run_many(
 
     A run that fails is a failed record, one that kills every worker it is given to as well, and the others go on.
     """
+    run, lost = (partial(make, fixed_ratio=fixed_ratio) for make in (run_or_load, lost_record))
+    return in_order(run, lost, specs, scheduler)
+
+
+def in_order(
+    run: Callable[[Spec], RunRecord], lost: Callable[[Spec, Lost], RunRecord], specs: Sequence[Spec],
+    scheduler: str | None,
+) -> list[RunRecord]:
+    """``run`` of each of ``specs``, in their order; ``lost`` makes the record of one whose workers died."""
     records: dict[int, RunRecord] = {}
-    ended = each(partial(run_or_load, fixed_ratio=fixed_ratio), specs, scheduler)
+    ended = each(run, specs, scheduler)
     for place, record in tqdm(ended, total=len(specs), desc="runs", unit="run", disable=None):
-        records[place] = lost_record(specs[place], record) if isinstance(record, Lost) else record
+        records[place] = lost(specs[place], record) if isinstance(record, Lost) else record
     return [records[place] for place in range(len(specs))]
 
 
-def lost_record(spec: RunSpec, lost: Lost) -> RunRecord:
+def lost_record(spec: RunSpec, lost: Lost, fixed_ratio: float | None = None) -> RunRecord:
     """The failed record of a run whose workers died; not kept, so that it is tried again the next time."""
-    folder, data = _begun(spec, dataset_of(spec))
-    return RunRecord(folder, {**data, **_nothing("failed", lost.error)}, None)
+    dataset = dataset_of(spec)
+    return lost_in(spec, dataset, _folder(spec, dataset, fixed_ratio), lost)
+
+
+def lost_in(spec: RunSpec, dataset: Dataset, folder: Path, lost: Lost) -> RunRecord:
+    """As ``lost_record`` for a record that would be in ``folder``."""
+    return RunRecord(folder, {**_begun(spec, dataset, folder), **_nothing("failed", lost.error)}, None)
 
 
 def dataset_of(spec: RunSpec) -> Dataset:
@@ -125,19 +153,27 @@ def fixed_test(spec: RunSpec, dataset: Dataset, fixed_ratio: float) -> Interacti
 
 def fitted(spec: RunSpec, dataset: Dataset, stages: Stages, checkpoint: Path | None) -> tuple[Any, Interactions, dict]:
     """The trained model of ``spec``, its interactions, and the sources of its inputs."""
+    with stages.stage("split"):
+        _, parts = split_of(spec, dataset)
+    model, sources = fitted_to(spec, dataset, parts, stages, checkpoint)
+    return model, parts, sources
+
+
+def fitted_to(
+    spec: RunSpec, dataset: Dataset, parts: Interactions, stages: Stages, checkpoint: Path | None
+) -> tuple[Any, dict]:
+    """The model of ``spec`` trained on ``parts``, whatever split they are of, and the sources of its inputs."""
     row = registry.row(spec.model)
     mrlm = row.family == "mrlm"
     own = {"preset_name": spec.preset, **spec.settings} if mrlm else {}
     model = registry.build(spec.model, {**spec.hyperparameters, **own})
-    with stages.stage("split"):
-        _, parts = split_of(spec, dataset)
     with stages.stage("preprocessing"):
         inputs, sources = inputs_of(spec, dataset, parts)
     if "checkpoint" in row.inputs:
         inputs["checkpoint"] = checkpoint
     with stages.stage("training"):
         model.fit(parts, spec.seed, **inputs)
-    return model, parts, sources
+    return model, sources
 
 
 def _run(
@@ -169,10 +205,9 @@ def _folder(spec: RunSpec, dataset: Dataset, fixed_ratio: float | None = None) -
     return workspace() / "runs" / dataset.name / (key if fixed_ratio is None else content_hash(key, fixed_ratio))
 
 
-def _begun(spec: RunSpec, dataset: Dataset, fixed_ratio: float | None = None) -> tuple[Path, dict[str, Any]]:
-    """Where the record of ``spec`` is kept, and what it says before anything has run."""
-    folder = _folder(spec, dataset, fixed_ratio)
-    return folder, {
+def _begun(spec: RunSpec, dataset: Dataset, folder: Path) -> dict[str, Any]:
+    """What the record in ``folder`` says before anything has run."""
+    return {
         "spec": _plain(spec.resolved()), "spec_hash": folder.name, "data_hash": dataset.data_hash,
         "code_hash": _code(spec, dataset), **environment(),
         "selected_on": f"validation recall@{spec.config.protocol.selection_cutoff}",

@@ -10,9 +10,9 @@ from mrlm_core.cli import main
 from mrlm_core.config import source_folder
 
 # What keeps the run short; the tiny preset does the rest.
-SHORT = ["--preset", "tiny", "--seeds", "1", "--set", "models=[Popularity, EASE, U-GFRL, MRLM]",
+SHORT = ["--preset", "tiny", "--seeds", "1", "--set", "models=[Popularity, EASE, ItemKNN (content), U-GFRL, MRLM]",
          "--set", "grid={model.theta_1: [0.25]}", "--set", "groups=[verification]", "--set", "ratios=[0.7, 0.75]",
-         "--set", "gaps=[G15]"]
+         "--set", "gaps=[G15]", "--set", "cold_share=0.25"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,163 @@
+"""Tables and sentences on Recall by item popularity and on cold items, made from records of ``cold.placed``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mrlm_core.errors import ConfigError, problem
+from mrlm_core.evaluation.places import bucket_names, buckets_of, random_recall, recall_by
+from mrlm_core.evaluation.significance import Interval, difference_interval, mean_interval
+from mrlm_core.study.record import RunRecord
+from mrlm_core.study.tables import by_label
+
+WITHIN, CATALOGUE, KNOWN = "among the cold items", "of cold items in the catalogue", "of other items in the catalogue"
+
+
+@dataclass(frozen=True)
+class View:
+    """Which test positives are looked at, by which column their place is read, and among how many candidates."""
+
+    wanted: Callable[[pd.DataFrame], pd.Series]
+    place: str
+    candidates: str
+
+
+VIEWS = {
+    WITHIN: View(lambda table: table["cold_place"] > 0, "cold_place", "cold_candidates"),
+    CATALOGUE: View(lambda table: table["cold_place"] > 0, "place", "candidates"),
+    KNOWN: View(lambda table: table["cold_place"] == 0, "place", "candidates"),
+}
+
+
+def by_bucket(records: Sequence[RunRecord], ends: Sequence[int], n: int) -> pd.DataFrame:
+    """One row a (model, bucket): mean Recall@n and its interval over runs and users, test positives a run.
+
+    Buckets are of the item's training positives; those without a test positive in any run are left out.
+    """
+    names, rows = bucket_names(ends), []
+    for model, tables in _tables(records).items():
+        groups = [buckets_of(table["train_positives"].to_numpy(), ends) for table in tables]
+        recalls = [recall_by(table, group, n) for table, group in zip(tables, groups, strict=True)]
+        for bucket, name in enumerate(names):
+            runs = [recall[bucket].to_numpy() for recall in recalls if bucket in recall]
+            if runs:
+                positives = float(np.mean([(group == bucket).sum() for group in groups]))
+                rows.append({"model": model, "bucket": name, **vars(mean_interval(runs)), "positives": positives})
+    return pd.DataFrame(rows, columns=["model", "bucket", "mean", "low", "high", "positives"])
+
+
+def bucket_sizes(records: Sequence[RunRecord], ends: Sequence[int]) -> pd.DataFrame:
+    """Items and test positives in each bucket, means over the runs of the first model that ran."""
+    tables = next(iter(_tables(records).values()), [])
+    found = [table.assign(bucket=buckets_of(table["train_positives"].to_numpy(), ends)) for table in tables]
+    counts = [table.groupby("bucket")["item"].agg(["nunique", "size"]) for table in found]
+    means = sum(count.reindex(range(len(ends) + 1), fill_value=0) for count in counts) / max(1, len(counts))
+    means.index = pd.Index(bucket_names(ends), name="training positives of the item")
+    return means.set_axis(["items tested", "test positives"], axis=1)
+
+
+def cutoffs_within(records: Sequence[RunRecord], cutoffs: Sequence[int]) -> list[int]:
+    """Those of ``cutoffs`` that do not list all cold items anyway; raises ConfigError where none is left."""
+    count = min((record.data["cold_counts"]["items"] for record in records if not record.failed), default=0)
+    left = [n for n in cutoffs if n < count]
+    if not left:
+        raise ConfigError(problem("cutoffs", f"one below the number of cold items, {count}", str(list(cutoffs)),
+                                  "Give smaller ones, or hold out a larger share."))
+    return left
+
+
+def cold_recall(records: Sequence[RunRecord], view: str, cutoffs: Sequence[int]) -> pd.DataFrame:
+    """One row a (model, N): Recall@N of the positives of ``view`` with its interval, and how far it is above chance.
+
+    ``random`` is what lists in random order would reach; ``above``, ``above_low``, ``above_high`` the paired difference
+    to it over the same users and runs.
+    """
+    rows = []
+    for model, tables in _tables(records).items():
+        for n in cutoffs:
+            runs, chance = zip(*(_recalls(table, VIEWS[view], n) for table in tables), strict=True)
+            gap = difference_interval(runs, chance)
+            rows.append({"model": model, "cutoff": n, **vars(mean_interval(runs)),
+                         "random": float(np.mean([values.mean() for values in chance])), "above": gap.mean,
+                         "above_low": gap.low, "above_high": gap.high, "runs": len(tables)})
+    return pd.DataFrame(rows)
+
+
+def compact(table: pd.DataFrame, known: Mapping[str, str]) -> pd.DataFrame:
+    """``cold_recall`` as text "mean [low, high]", models x cutoffs; chance in the last row.
+
+    ``known`` says by model what it knows of a cold item, empty for nothing.
+    """
+    cells = [f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" for _, row in table.iterrows()]
+    wide = table.assign(text=cells).pivot(index="model", columns="cutoff", values="text")
+    wide = wide.loc[list(table["model"].drop_duplicates())]
+    wide.loc["random order"] = table.groupby("cutoff")["random"].mean().map("{:.3f}".format)
+    wide.columns = [f"Recall@{n}" for n in wide.columns]
+    said = [known.get(name) or "nothing" for name in wide.index]
+    return wide.assign(**{"knows a cold item by": said}).rename_axis("Model")
+
+
+def sentences(
+    buckets: pd.DataFrame, within: pd.DataFrame, catalogue: pd.DataFrame, known: Mapping[str, str], method: str = "MRLM"
+) -> Iterator[str]:
+    """What the tables come to: who leads on rare and on popular items, who beats chance on cold ones, who does not.
+
+    ``buckets`` as ``by_bucket``, the others as ``cold_recall``, of which the first cutoff counts; ``known`` says by
+    model what it knows of a cold item, empty for nothing.
+    """
+    if len(buckets):
+        yield from _on_buckets(buckets, method)
+    for table, where in ((within, WITHIN), (catalogue, CATALOGUE)):
+        rows = table[table["cutoff"] == table["cutoff"].min()].set_index("model")
+        able = [name for name in rows.index if known.get(name)]
+        if able:
+            yield from _on_cold(rows, able, where, method)
+
+
+def _on_buckets(buckets: pd.DataFrame, method: str) -> Iterator[str]:
+    order = list(buckets["bucket"].drop_duplicates())
+    for place, name in (("fewest", order[0]), ("most", order[-1])):
+        rows = buckets[buckets["bucket"] == name].set_index("model")
+        best = rows["mean"].idxmax()
+        text = f"On items with the {place} training positives ({name}) {best} leads, {_interval(rows.loc[best])}"
+        if method in rows.index and method != best:
+            text += f"; {method} reaches {_interval(rows.loc[method])}"
+        yield text + "."
+
+
+def _on_cold(rows: pd.DataFrame, able: Sequence[str], where: str, method: str) -> Iterator[str]:
+    n, best = int(rows["cutoff"].iloc[0]), rows.loc[list(able), "mean"].idxmax()
+    above = [name for name in able if rows.loc[name, "above_low"] > 0]
+    below = [name for name in able if rows.loc[name, "above_high"] < 0]
+    level = [name for name in able if name not in above + below]
+    yield (f"Recall@{n} {where}: random order gives {rows['random'].mean():.4f}, {best} {_interval(rows.loc[best])}. "
+           f"Of {len(able)} models that know something of a cold item {len(above)} are above chance{_list(above)}, "
+           f"{len(level)} level with it{_list(level)}, {len(below)} below it{_list(below)}.")
+    if method in able and method != best:
+        yield f"{method}: {_interval(rows.loc[method])}."
+
+
+def _recalls(table: pd.DataFrame, view: View, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Recall@n ``[users]`` of the positives of ``view``, and what chance gives the same users."""
+    own = table[view.wanted(table)]
+    recall = recall_by(own, np.zeros(len(own), np.int64), n, view.place)[0]
+    return recall.to_numpy(), random_recall(own, n, view.candidates).loc[recall.index].to_numpy()
+
+
+def _tables(records: Sequence[RunRecord]) -> dict[str, list[pd.DataFrame]]:
+    """The place tables of each model's runs that ended well."""
+    grouped = {name: [record.per_user for record in group if record.per_user is not None]
+               for name, group in by_label(records).items()}
+    return {name: tables for name, tables in grouped.items() if tables}
+
+
+def _interval(row: pd.Series) -> str:
+    return str(Interval(row["mean"], row["low"], row["high"]))
+
+
+def _list(names: Sequence[str]) -> str:
+    return f" ({', '.join(names)})" if names else ""

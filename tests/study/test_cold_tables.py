@@ -1,0 +1,100 @@
+"""Recall by bucket and against chance, from records written by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrlm_core.errors import ConfigError
+from mrlm_core.study import cold_tables
+from mrlm_core.study.cold_tables import CATALOGUE, KNOWN, WITHIN
+from mrlm_core.study.record import RunRecord
+from mrlm_core.study.result_figures import against_chance, recall_by_bucket
+
+COLD = 8  # items
+
+
+def record(model: str, seed: int, rows: list[tuple] | None, cold: int = COLD) -> RunRecord:
+    """``rows`` of user, training positives of the item, place, place among the cold (0: not cold)."""
+    spec = {"model": model, "split_seed": seed, "seed": seed, "modalities": None, "clusters": "own"}
+    data = {"spec": spec, "status": "done" if rows else "failed", "error": "E", "cold_counts": {"items": cold}}
+    if rows is None:
+        return RunRecord(Path("nowhere"), data, None)
+    table = pd.DataFrame(rows, columns=["user", "train_positives", "place", "cold_place"])
+    table = table.assign(item=np.arange(len(table)), candidates=20, cold_candidates=COLD).set_index("user")
+    return RunRecord(Path("nowhere"), data, table)
+
+
+# Users 0 and 1; A finds cold items first, B last and C as often as chance would.
+GOOD = record("A", 0, [(0, 0, 1, 1), (0, 0, 9, 2), (0, 7, 3, 0), (1, 0, 2, 1), (1, 1, 12, 0), (1, 30, 4, 0)])
+BAD = record("B", 0, [(0, 0, 19, 7), (0, 0, 20, 8), (0, 7, 1, 0), (1, 0, 18, 8), (1, 1, 2, 0), (1, 30, 1, 0)])
+EVEN = record("C", 0, [(0, 0, 1, 1), (0, 0, 18, 7), (0, 7, 1, 0), (1, 0, 18, 8), (1, 1, 2, 0), (1, 30, 1, 0)])
+FAILED = record("D", 0, None)
+RECORDS = [GOOD, BAD, EVEN, FAILED]
+KNOWS = {"A": "its words", "B": "its picture", "C": ""}
+
+
+def test_recall_by_bucket_averages_over_users_with_a_positive_there() -> None:
+    table = cold_tables.by_bucket(RECORDS, [0, 2, 10], 5).set_index(["model", "bucket"])
+    assert table.loc["A", "mean"].to_dict() == {"0": 0.75, "1-2": 0.0, "3-10": 1.0, "11+": 1.0}
+    assert table.loc["B", "mean"].to_dict() == {"0": 0.0, "1-2": 1.0, "3-10": 1.0, "11+": 1.0}
+    assert table.loc["A", "positives"].to_dict() == {"0": 3, "1-2": 1, "3-10": 1, "11+": 1}
+    assert "D" not in table.index
+    assert table.loc[("A", "0"), "low"] <= 0.75 <= table.loc[("A", "0"), "high"]
+
+
+def test_a_bucket_that_one_run_lacks_is_taken_from_the_others() -> None:
+    other = record("A", 1, [(0, 0, 30, 9)])
+    table = cold_tables.by_bucket([GOOD, other], [0, 2, 10, 50], 5).set_index("bucket")
+    assert table.loc["0", "mean"] == pytest.approx((0.75 + 0.0) / 2)
+    assert table.loc["1-2", "mean"] == 0.0
+    assert "51+" not in table.index
+    sizes = cold_tables.bucket_sizes([GOOD, other], [0, 2, 10, 50])
+    assert sizes["test positives"].tolist() == [2.0, 0.5, 0.5, 0.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("view", "a", "b", "chance"),
+    [(WITHIN, 0.75, 0.0, 1 / 8), (CATALOGUE, 0.25, 0.0, 1 / 20), (KNOWN, 0.0, 0.75, 1 / 20)],
+)
+def test_each_view_looks_at_its_own_positives_places_and_candidates(view, a, b, chance) -> None:
+    table = cold_tables.cold_recall(RECORDS, view, [1]).set_index("model")
+    assert table.loc["A", "mean"] == a
+    assert table.loc["B", "mean"] == b
+    assert table["random"].tolist() == pytest.approx([chance] * 3)
+    np.testing.assert_allclose(table["above"], table["mean"] - chance)
+
+
+def test_cutoffs_that_list_every_cold_item_are_left_out() -> None:
+    assert cold_tables.cutoffs_within(RECORDS, [2, 5, 8, 20]) == [2, 5]
+    with pytest.raises(ConfigError, match="below the number of cold items, 8"):
+        cold_tables.cutoffs_within(RECORDS, [8, 20])
+
+
+def test_tables_and_figures_say_what_is_known_and_what_chance_gives() -> None:
+    table = cold_tables.cold_recall(RECORDS, WITHIN, [1, 2])
+    text = cold_tables.compact(table, KNOWS)
+    assert text["knows a cold item by"].tolist() == ["its words", "its picture", "nothing", "nothing"]
+    assert text.loc["random order"].tolist()[:2] == ["0.125", "0.250"]
+    figure = against_chance({WITHIN: table[table["cutoff"] == 1], CATALOGUE: table[table["cutoff"] == 2]}, KNOWS, "T")
+    assert [axes.get_title() for axes in figure.axes] == [WITHIN, CATALOGUE]
+    assert [axes.get_lines()[-1].get_xdata()[0] for axes in figure.axes] == pytest.approx([0.125, 0.25])
+    ends = [0, 2, 10]
+    sizes = cold_tables.bucket_sizes(RECORDS, ends)
+    figure = recall_by_bucket(cold_tables.by_bucket(RECORDS, ends, 5), sizes, "T", "R")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["A", "B", "C"]
+    assert [bar.get_height() for bar in figure.axes[1].patches] == sizes["test positives"].tolist()
+
+
+def test_sentences_name_who_leads_and_who_is_no_better_than_chance() -> None:
+    buckets = cold_tables.by_bucket(RECORDS, [0, 10], 5)
+    within, whole = (cold_tables.cold_recall(RECORDS, view, [1]) for view in (WITHIN, CATALOGUE))
+    said = list(cold_tables.sentences(buckets, within, whole, KNOWS, method="B"))
+    assert said[0].startswith("On items with the fewest training positives (0) A leads, 0.7500")
+    assert "B reaches 0.0000" in said[0]
+    among = next(text for text in said if text.startswith(f"Recall@1 {WITHIN}"))
+    assert "random order gives 0.1250, A 0.7500" in among
+    assert "Of 2 models that know something of a cold item 1 are above chance (A), 0 level with it, 1 below" in among
+    assert not any("C" in text.split() for text in said[1:]), "it knows nothing of them"
+    assert any(text.startswith("B: 0.0000") for text in said)
