@@ -55,9 +55,13 @@ def bucket_sizes(records: Sequence[RunRecord], ends: Sequence[int]) -> pd.DataFr
     tables = next(iter(_tables(records).values()), [])
     found = [table.assign(bucket=buckets_of(table["train_positives"].to_numpy(), ends)) for table in tables]
     counts = [table.groupby("bucket")["item"].agg(["nunique", "size"]) for table in found]
-    means = sum(count.reindex(range(len(ends) + 1), fill_value=0) for count in counts) / max(1, len(counts))
-    means.index = pd.Index(bucket_names(ends), name="training positives of the item")
-    return means.set_axis(["items tested", "test positives"], axis=1)
+    places = range(len(ends) + 1)
+    whole = [count.reindex(places, fill_value=0).to_numpy(float) for count in counts]
+    return pd.DataFrame(
+        np.mean(whole, axis=0) if whole else np.zeros((len(places), 2)),
+        index=pd.Index(bucket_names(ends), name="training positives of the item"),
+        columns=["items tested", "test positives"],
+    )
 
 
 def cutoffs_within(records: Sequence[RunRecord], cutoffs: Sequence[int]) -> list[int]:
@@ -122,23 +126,23 @@ def _on_buckets(buckets: pd.DataFrame, method: str) -> Iterator[str]:
     order = list(buckets["bucket"].drop_duplicates())
     for place, name in (("fewest", order[0]), ("most", order[-1])):
         rows = buckets[buckets["bucket"] == name].set_index("model")
-        best = rows["mean"].idxmax()
-        text = f"On items with the {place} training positives ({name}) {best} leads, {_interval(rows.loc[best])}"
+        best = str(rows["mean"].idxmax())
+        text = f"On items with the {place} training positives ({name}) {best} leads, {_interval(rows, best)}"
         if method in rows.index and method != best:
-            text += f"; {method} reaches {_interval(rows.loc[method])}"
+            text += f"; {method} reaches {_interval(rows, method)}"
         yield text + "."
 
 
 def _on_cold(rows: pd.DataFrame, able: Sequence[str], where: str, method: str) -> Iterator[str]:
-    n, best = int(rows["cutoff"].iloc[0]), rows.loc[list(able), "mean"].idxmax()
-    above = [name for name in able if rows.loc[name, "above_low"] > 0]
-    below = [name for name in able if rows.loc[name, "above_high"] < 0]
+    n, best = int(rows["cutoff"].iloc[0]), str(rows.loc[list(able), "mean"].idxmax())
+    above = [name for name in able if rows["above_low"][name] > 0]
+    below = [name for name in able if rows["above_high"][name] < 0]
     level = [name for name in able if name not in above + below]
-    yield (f"Recall@{n} {where}: random order gives {rows['random'].mean():.4f}, {best} {_interval(rows.loc[best])}. "
+    yield (f"Recall@{n} {where}: random order gives {rows['random'].mean():.4f}, {best} {_interval(rows, best)}. "
            f"Of {len(able)} models that know something of a cold item {len(above)} are above chance{_list(above)}, "
            f"{len(level)} level with it{_list(level)}, {len(below)} below it{_list(below)}.")
     if method in able and method != best:
-        yield f"{method}: {_interval(rows.loc[method])}."
+        yield f"{method}: {_interval(rows, method)}."
 
 
 def _recalls(table: pd.DataFrame, view: View, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -155,8 +159,8 @@ def _tables(records: Sequence[RunRecord]) -> dict[str, list[pd.DataFrame]]:
     return {name: tables for name, tables in grouped.items() if tables}
 
 
-def _interval(row: pd.Series) -> str:
-    return str(Interval(row["mean"], row["low"], row["high"]))
+def _interval(rows: pd.DataFrame, name: str) -> str:
+    return str(Interval(*(float(rows[column][name]) for column in ("mean", "low", "high"))))
 
 
 def _list(names: Sequence[str]) -> str:
