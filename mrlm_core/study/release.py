@@ -21,6 +21,7 @@ from mrlm_core.study.scheduler import Lost, each
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.tune import COLUMNS, ENDLESS, trials_of, tuned
 
+ORDER = ("simple", "mrlm", "deep", "control")  # of the families: stopped early, the method stands beside strong ones
 RELEASED_METRICS = (*(f"{name}@{n}" for name in ("recall", "auc") for n in (10, 20, 50, 100)), "lauc@100", "full_auc")
 
 
@@ -58,8 +59,7 @@ def make_release(
     """
     specs = comparison(dataset, plan.preset, plan.seeds)
     data = dataset_of(specs[0])
-    # Submitted with the method and its variants first: a release that is stopped early is still about them.
-    specs = sorted(specs, key=lambda spec: registry.row(spec.model).family != "mrlm")
+    specs = sorted(specs, key=lambda spec: ORDER.index(registry.row(spec.model).family))
     models = list(dict.fromkeys(spec.model for spec in specs))
     groups = {model: [spec for spec in specs if spec.model == model] for model in models}
     before = earlier(data.name, plan)
