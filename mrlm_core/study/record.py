@@ -19,6 +19,7 @@ import pandas as pd
 from mrlm_core.cache import atomic, write_text
 from mrlm_core.config import workspace
 
+NOT_CODE = (":!book/results", ":!benchmarks/results", ":!benchmarks/RESULTS.md")
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "scikit-learn")
 
 
@@ -125,11 +126,15 @@ def _reset_peak() -> None:
 
 
 def _commit() -> str:
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=workspace(), capture_output=True, text=True,
-        check=False,
-    )
-    return asked.stdout.strip() or "not a git checkout"
+    """The commit, "-dirty" where a tracked file differs from it that is no result of runs like this one."""
+    commit = _git("describe", "--always", "--abbrev=12")
+    changed = commit and _git("status", "--porcelain", "--untracked-files=no", "--", ".", *NOT_CODE)
+    return f"{commit}-dirty" if changed else commit or "not a git checkout"
+
+
+def _git(*arguments: str) -> str:
+    asked = subprocess.run(["git", *arguments], cwd=workspace(), capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
 
 
 def _device() -> str:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mrlm_core.baselines import registry
 from mrlm_core.baselines.popularity import Popularity
 from mrlm_core.datasets import load_dataset
 from mrlm_core.errors import ConfigError, DatasetError
-from mrlm_core.study import RunSpec, run, run_many, run_or_load
+from mrlm_core.study import RunSpec, record, run, run_many, run_or_load
 from mrlm_core.study.record import load_record, load_records
 
 FAST = {"training.max_epochs": 2, "preprocessing.initial_epochs": 1, "preprocessing.knowledge_epochs": 2}
@@ -173,3 +174,21 @@ def test_a_run_is_named_by_the_content_of_its_weights(workspace: Path, tmp_path:
         weights.write_bytes(content)
         keys.append(run.run_key(spec, dataset))
     assert keys[0] != keys[1]
+
+
+def test_a_commit_is_dirty_by_code_and_not_by_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MRLM_WORKSPACE", str(tmp_path))
+    assert record._commit() == "not a git checkout"
+    files = [tmp_path / "book" / "results" / "x.json", tmp_path / "code.py"]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("1")
+    me = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    for command in (["init", "-q"], ["add", "-A"], [*me, "commit", "-qm", "first"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    clean = record._commit()
+    assert len(clean) == 12
+    files[0].write_text("2")
+    assert record._commit() == clean
+    files[1].write_text("2")
+    assert record._commit() == f"{clean}-dirty"
