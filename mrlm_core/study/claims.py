@@ -58,8 +58,8 @@ class Source:
     @property
     def stands_for(self) -> tuple[str, ...]:
         """The datasets of the paper whose claims can be tested on this one."""
-        named = [paper for start, paper in tests()["stands_for"].items() if self.dataset.startswith(start)]
-        return tuple(named) or tuple(tests()["modalities"])
+        named = [paper for start, paper in claim_tests()["stands_for"].items() if self.dataset.startswith(start)]
+        return tuple(named) or tuple(claim_tests()["modalities"])
 
     def done(self, name: str) -> list[RunRecord]:
         """The finished runs of a model or variant."""
@@ -75,7 +75,7 @@ class Source:
         if self.done(name):
             return ""
         lacks = {record.lack or "failed" for record in self.records.get(name, ())}
-        lacks |= {tests()["elsewhere"][name]} if name in tests()["elsewhere"] else set()
+        lacks |= {claim_tests()["elsewhere"][name]} if name in claim_tests()["elsewhere"] else set()
         return f"a run of {name}{f' ({listed(sorted(lacks))})' if lacks else ''}"
 
 
@@ -90,7 +90,7 @@ class Pair:
 
 
 @lru_cache
-def tests() -> dict[str, Any]:
+def claim_tests() -> dict[str, Any]:
     """data/paper/claim_tests.yml: the test of each claim and the variants of MRLM that they need."""
     return yaml.safe_load((source_folder("data/paper", "claim_tests.yml") / "claim_tests.yml").read_text("utf-8"))
 
@@ -99,7 +99,7 @@ def tests() -> dict[str, Any]:
 def claims() -> dict[str, Claim]:
     """Every claim by its id, in the paper's order; raises ConfigError unless claims and tests have the same ids."""
     listed = json.loads((source_folder("data/paper", "claims.json") / "claims.json").read_text("utf-8"))["claims"]
-    tested = tests()["claims"]
+    tested = claim_tests()["claims"]
     alone = {row["id"] for row in listed} ^ set(tested)
     if alone:
         raise ConfigError(problem("data/paper/claim_tests.yml", "one test for every claim of claims.json",
@@ -128,10 +128,10 @@ def claimed_variants(base: RunSpec, dataset: Dataset, groups: Sequence[str] = ()
     With them, the models that a test wants on some of the modalities alone; one that another is the same as, and so
     need not run, is left out. Raises ConfigError for a group that does not exist.
     """
-    patterns = {name for test in tests()["claims"].values() for pair in test.get("compare", ()) for name in pair}
+    patterns = {name for test in claim_tests()["claims"].values() for pair in test.get("compare", ()) for name in pair}
     named = {name.format(m=role, n=role) for name in patterns for role in dataset.modalities}
     found = [variant for variant in ablation(base, dataset, groups) if variant.name in named]
-    for test in tests()["claims"].values():
+    for test in claim_tests()["claims"].values():
         found += _restricted(test, base, dataset) if "modalities" in test else []
     return found
 
@@ -179,7 +179,7 @@ def _names(claim: Claim, source: Source) -> Iterable[tuple[str, str, str]]:
     """The pairs of names that the patterns of ``compare`` stand for, with the paper's letter of the modality."""
     dataset = paper_dataset(claim, source) or claim.datasets[0]
     suffix = _suffix(claim.test["modalities"]) if len(source.stands_for) > 1 and "modalities" in claim.test else ""
-    letters = tests()["modalities"][dataset]
+    letters = claim_tests()["modalities"][dataset]
     for over, under in claim.test["compare"]:
         patterns = f"{over} {under}"
         roles = [role for role in letters if role != "text" or "{n}" not in patterns] if "{" in patterns else [""]

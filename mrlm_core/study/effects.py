@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrlm_core.evaluation.significance import Draws, combined, joint_means
-from mrlm_core.study.claims import BEST_OF_SIMPLE, Claim, Pair, Source, tests
+from mrlm_core.study.claims import BEST_OF_SIMPLE, Claim, Pair, Source, claim_tests
 from mrlm_core.study.findings import listed, named
 from mrlm_core.study.record import RunRecord
 
@@ -108,12 +108,12 @@ def _best_on_validation(source: Source) -> str:
 
 
 def _simple(source: Source) -> list[str]:
-    return [name for name in tests()["simple"] if source.done(name)]
+    return [name for name in claim_tests()["simple"] if source.done(name)]
 
 
 def _absent_simple(source: Source) -> list[str]:
     """The simple models that could run on the dataset and did not."""
-    lacks = {name: [record.lack for record in source.records.get(name, ())] for name in tests()["simple"]}
+    lacks = {name: [record.lack for record in source.records.get(name, ())] for name in claim_tests()["simple"]}
     return [source.why_not(name) for name in lacks if not source.done(name) and not any(lacks[name])]
 
 

@@ -89,8 +89,8 @@ def test_no_verdict_stands_in_the_tests() -> None:
 
 
 def test_a_claim_without_a_test_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    lessened = {name: test for name, test in claims.tests()["claims"].items() if name != "C07"}
-    monkeypatch.setattr(claims, "tests", lambda: {"claims": lessened})
+    lessened = {name: test for name, test in claims.claim_tests()["claims"].items() if name != "C07"}
+    monkeypatch.setattr(claims, "claim_tests", lambda: {"claims": lessened})
     with pytest.raises(ConfigError, match="C07"):
         claims.claims.__wrapped__()
 
