@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from mrlm_core.study.figures import MARKERS, canvas
 from mrlm_core.study.record import RunRecord
-from mrlm_core.study.sensitivity import RESEEDED, clear
+from mrlm_core.study.sensitivity import clear, reach_of_seed
 from mrlm_core.study.tables import costs, intervals
 from mrlm_core.study.tune import best_so_far
 
@@ -140,8 +140,8 @@ def option_effects(effects: pd.DataFrame, metric: str, title: str) -> Figure:
     """
     shown = effects.dropna(subset="difference")
     figure, (axes,) = canvas(9, 1.3 + 0.34 * len(shown))
-    seed = shown.loc[RESEEDED]
-    axes.axvspan(seed["low"], seed["high"], color="0.88", label="another training seed, 95%")
+    reach = reach_of_seed(shown)
+    axes.axvspan(-reach, reach, color="0.88", label="as far as another training seed may go (95%)")
     axes.axvline(0, color="0.3", linewidth=1)
     numbers = shown[["difference", "low", "high"]].to_numpy()
     for height, (mean, low, high), is_clear in zip(range(len(shown), 0, -1), numbers, clear(shown), strict=True):

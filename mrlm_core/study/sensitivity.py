@@ -105,10 +105,14 @@ def effects(records: Sequence[RunRecord], metric: str) -> pd.DataFrame:
     return table.loc[table["difference"].abs().sort_values(ascending=False, kind="stable").index]
 
 
+def reach_of_seed(table: pd.DataFrame) -> float:
+    """How far another seed alone may go, either way: the far end of its interval in ``effects``."""
+    return float(table.loc[[RESEEDED], ["low", "high"]].abs().to_numpy().max())
+
+
 def clear(table: pd.DataFrame) -> pd.Series:
-    """Which rows of ``effects`` have an interval without 0 and lie outside what another seed alone does."""
-    seed = float(table.loc[[RESEEDED], ["difference", "low", "high"]].abs().to_numpy().max())
-    return ((table["low"] > 0) | (table["high"] < 0)) & (table["difference"].abs() > seed)
+    """Which rows of ``effects`` have an interval without 0 and lie beyond ``reach_of_seed``."""
+    return ((table["low"] > 0) | (table["high"] < 0)) & (table["difference"].abs() > reach_of_seed(table))
 
 
 def sentences(table: pd.DataFrame, metric: str, usual: float) -> list[str]:
