@@ -91,32 +91,28 @@ def cold_recall(records: Sequence[RunRecord], view: str, cutoffs: Sequence[int])
     return pd.DataFrame(rows)
 
 
-def compact(table: pd.DataFrame, known: Mapping[str, str]) -> pd.DataFrame:
-    """``cold_recall`` as text "mean [low, high]", models x cutoffs; chance in the last row.
-
-    ``known`` says by model what it knows of a cold item, empty for nothing.
-    """
+def compact(table: pd.DataFrame) -> pd.DataFrame:
+    """``cold_recall`` as text "mean [low, high]", models x cutoffs; chance in the last row."""
     cells = [f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" for _, row in table.iterrows()]
     wide = table.assign(text=cells).pivot(index="model", columns="cutoff", values="text")
     wide = wide.loc[list(table["model"].drop_duplicates())]
     wide.loc["random order"] = table.groupby("cutoff")["random"].mean().map("{:.3f}".format)
     wide.columns = [f"Recall@{n}" for n in wide.columns]
-    said = [known.get(name) or "nothing" for name in wide.index]
-    return wide.assign(**{"knows a cold item by": said}).rename_axis("Model")
+    return wide.rename_axis("Model")
 
 
 def sentences(
-    buckets: pd.DataFrame, within: pd.DataFrame, catalogue: pd.DataFrame, known: Mapping[str, str], method: str = "MRLM"
+    buckets: pd.DataFrame, cold: Mapping[str, pd.DataFrame], known: Mapping[str, str], method: str = "MRLM"
 ) -> Iterator[str]:
     """What the tables come to: who leads on rare and on popular items, who beats chance on cold ones, who does not.
 
-    ``buckets`` as ``by_bucket``, the others as ``cold_recall``, of which the first cutoff counts; ``known`` says by
-    model what it knows of a cold item, empty for nothing.
+    ``buckets`` as ``by_bucket``; ``cold`` rows of ``cold_recall`` at one cutoff, by view; ``known`` what each model
+    knows of a cold item, empty for nothing.
     """
     if len(buckets):
         yield from _on_buckets(buckets, method)
-    for table, where in ((within, WITHIN), (catalogue, CATALOGUE)):
-        rows = table[table["cutoff"] == table["cutoff"].min()].set_index("model")
+    for where, table in cold.items():
+        rows = table.set_index("model")
         able = [name for name in rows.index if known.get(name)]
         if able:
             yield from _on_cold(rows, able, where, method)

@@ -155,25 +155,31 @@ def option_effects(effects: pd.DataFrame, metric: str, title: str) -> Figure:
     return figure
 
 
-def recall_by_bucket(table: pd.DataFrame, sizes: pd.DataFrame, title: str, ylabel: str) -> Figure:
+def recall_by_bucket(table: pd.DataFrame, sizes: pd.DataFrame, title: str, ylabel: str, shown: int = 9) -> Figure:
     """Recall by bucket of item popularity, a line a model, above; how many test positives each bucket has, below.
 
-    ``table`` and ``sizes`` as ``cold_tables.by_bucket`` and ``bucket_sizes`` give them.
+    ``table`` and ``sizes`` as ``cold_tables.by_bucket`` and ``bucket_sizes`` give them. The ``shown`` models of the
+    best mean over the buckets, MRLM and popularity are named, the rest grey.
     """
     figure, (axes, below) = plt.subplots(2, 1, figsize=(9, 6), sharex=True, layout="constrained",
                                          gridspec_kw={"height_ratios": [4, 1]})
     plt.close(figure)  # a notebook shows it where it is a value, not once more
     buckets = {name: place for place, name in enumerate(sizes.index)}
-    models = list(table["model"].drop_duplicates())
+    best = table.groupby("model")["mean"].mean().nlargest(shown).index
+    by_model = dict(iter(table.groupby("model", sort=False)))
+    models = [model for model in by_model if model in best or model in ALWAYS_NAMED]
+    for rows in (rows for model, rows in by_model.items() if model not in models):
+        axes.plot([buckets[name] for name in rows["bucket"]], rows["mean"], color="0.85", linewidth=1, zorder=0)
     for place, (model, colour) in enumerate(zip(models, sns.color_palette("colorblind", len(models)), strict=True)):
-        rows = table[table["model"] == model]
+        rows = by_model[model]
         spread = np.abs(rows[["low", "high"]].to_numpy().T - rows["mean"].to_numpy())
         # Side by side within a bucket, or the intervals would hide one another.
         across = [buckets[name] + 0.5 * ((place + 0.5) / len(models) - 0.5) for name in rows["bucket"]]
         axes.errorbar(across, rows["mean"], spread, label=model, color=colour, capsize=2, linewidth=1.2,
                       marker=MARKERS[place % len(MARKERS)], linestyle=LINE_STYLES[place % len(LINE_STYLES)])
     axes.set(title=title, ylabel=ylabel, ylim=(0, None))
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    others = f"{len(by_model) - len(models)} others grey" if len(by_model) > len(models) else None
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, title=others)
     below.bar(list(buckets.values()), sizes["test positives"], color="0.6")
     below.set(ylabel="test\npositives", xlabel=sizes.index.name)
     below.set_xticks(list(buckets.values()), labels=list(buckets))

@@ -74,9 +74,10 @@ def test_cutoffs_that_list_every_cold_item_are_left_out() -> None:
 
 def test_tables_and_figures_say_what_is_known_and_what_chance_gives() -> None:
     table = cold_tables.cold_recall(RECORDS, WITHIN, [1, 2])
-    text = cold_tables.compact(table, KNOWS)
-    assert text["knows a cold item by"].tolist() == ["its words", "its picture", "nothing", "nothing"]
-    assert text.loc["random order"].tolist()[:2] == ["0.125", "0.250"]
+    text = cold_tables.compact(table)
+    assert text.index.tolist() == ["A", "B", "C", "random order"]
+    assert text.loc["random order"].tolist() == ["0.125", "0.250"]
+    assert text.loc["A", "Recall@1"].startswith("0.750 [")
     figure = against_chance({WITHIN: table[table["cutoff"] == 1], CATALOGUE: table[table["cutoff"] == 2]}, KNOWS, "T")
     assert [axes.get_title() for axes in figure.axes] == [WITHIN, CATALOGUE]
     assert [axes.get_lines()[-1].get_xdata()[0] for axes in figure.axes] == pytest.approx([0.125, 0.25])
@@ -84,13 +85,15 @@ def test_tables_and_figures_say_what_is_known_and_what_chance_gives() -> None:
     sizes = cold_tables.bucket_sizes(RECORDS, ends)
     figure = recall_by_bucket(cold_tables.by_bucket(RECORDS, ends, 5), sizes, "T", "R")
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["A", "B", "C"]
+    few = recall_by_bucket(cold_tables.by_bucket(RECORDS, ends, 5), sizes, "T", "R", shown=1).axes[0].get_legend()
+    assert (few.get_title().get_text(), [text.get_text() for text in few.get_texts()]) == ("2 others grey", ["C"])
     assert [bar.get_height() for bar in figure.axes[1].patches] == sizes["test positives"].tolist()
 
 
 def test_sentences_name_who_leads_and_who_is_no_better_than_chance() -> None:
     buckets = cold_tables.by_bucket(RECORDS, [0, 10], 5)
-    within, whole = (cold_tables.cold_recall(RECORDS, view, [1]) for view in (WITHIN, CATALOGUE))
-    said = list(cold_tables.sentences(buckets, within, whole, KNOWS, method="B"))
+    cold = {view: cold_tables.cold_recall(RECORDS, view, [1]) for view in (WITHIN, CATALOGUE)}
+    said = list(cold_tables.sentences(buckets, cold, KNOWS, method="B"))
     assert said[0].startswith("On items with the fewest training positives (0) A leads, 0.7500")
     assert "B reaches 0.0000" in said[0]
     among = next(text for text in said if text.startswith(f"Recall@1 {WITHIN}"))
