@@ -1,9 +1,15 @@
-"""Recall@20 of public implementations and of ours, trained on the same split at the same settings, with speed."""
+"""Recall@20 of public implementations and of ours, trained on the same split at the same settings, with speed.
+
+Takes hours: each training is kept in runs/peers-quality/, and with MRLM_PEERS_HOURS set none is begun after so long, so
+that the page tells what is done and the next call goes on.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +31,8 @@ from mrlm_core.study.spec import RunSpec
 
 DATASETS = ("movielens-latest-small", "movielens-1m")
 SEEDS = 3
+HOURS = "MRLM_PEERS_HOURS"  # environment variable: after so long no training is begun (unset: never)
+LATE = f"not trained before the end of {HOURS}; run it again to go on"
 
 
 @dataclass(frozen=True)
@@ -62,18 +70,16 @@ class Result:
         return next((one.error for one in (*self.theirs, *self.ours) if one.error), "")
 
 
-def run(
-    datasets: Sequence[str] = DATASETS, pairs: Sequence[Pair] = PAIRS, seeds: int = SEEDS,
-) -> Section:
+def run(datasets: Sequence[str] = DATASETS, pairs: Sequence[Pair] = PAIRS, seeds: int = SEEDS) -> Section:
     """Every pair on every dataset that is there; what was trained before from the same code and data is read."""
+    until = time.monotonic() + 3600 * float(os.environ.get(HOURS, "inf"))
     lines, targets = _intro(pairs), list[Target]()
     there = [name for name in datasets if (workspace() / "data" / name / "dataset.yml").exists()]
     with started(dict.fromkeys((OURS, *(pair.library for pair in pairs))), "fit") as (running, missing):
         for name in there:
             with tempfile.TemporaryDirectory(prefix="peers-quality-") as place:
                 exported = export(name, Path(place), {kind for pair in pairs for kind in pair.reads})
-                bench = Bench(exported, running, missing)
-                results = [bench.compare(pair, seeds) for pair in pairs]
+                results = Bench(exported, running, missing, until).compare(pairs, seeds)
             part, judged = measured_part(exported, results)
             lines, targets = [*lines, *part], [*targets, *judged]
     for name in sorted(set(datasets) - set(there)):
@@ -84,23 +90,35 @@ def run(
 
 @dataclass(frozen=True)
 class Bench:
-    """One exported dataset and the libraries' processes; keeps each training in runs/, so that a killed run goes on."""
+    """One exported dataset and the libraries' processes; keeps each training in runs/, so that a killed run goes on.
+
+    After ``until`` (of the monotonic clock) no training is begun.
+    """
 
     exported: Exported
     running: dict[str, Library]
     missing: dict[str, str]
+    until: float = np.inf
 
-    def compare(self, pair: Pair, seeds: int) -> Result:
-        """Theirs and ours in turn, a round a seed; one that a seed does not change has one."""
-        print(f"  {self.exported.dataset.name}: {pair.name} of {pair.library} ...", flush=True)
-        chosen = self._chosen(pair)
-        theirs, ours = [], []
-        for seed in range(seeds if pair.random else 1):
-            theirs.append(self.fitted(Fit(pair.library, pair.theirs, chosen, seed, _told(pair))))
-            ours.append(self.fitted(_ours(pair, self.exported.dataset.name, seed)))
-            if theirs[-1].error or ours[-1].error:
-                break
-        return Result(pair, theirs, ours, {name: chosen[name] for name in pair.tried})
+    def compare(self, pairs: Sequence[Pair], seeds: int) -> list[Result]:
+        """A round a seed: each pair's theirs, then ours. A pair that no seed changes is in the first round alone."""
+        chosen = [self._chosen(pair) for pair in pairs]
+        results = [Result(pair, [], [], {name: settings[name] for name in pair.tried})
+                   for pair, settings in zip(pairs, chosen, strict=True)]
+        for seed in range(seeds):
+            for result, settings in zip(results, chosen, strict=True):
+                if not result.error and (seed == 0 or result.pair.random):
+                    self._round(result, settings, seed)
+        return results
+
+    def _round(self, result: Result, settings: dict[str, Any], seed: int) -> None:
+        pair = result.pair
+        theirs = self.fitted(Fit(pair.library, pair.theirs, settings, seed, _told(pair)))
+        ours = self.fitted(_ours(pair, self.exported.dataset.name, seed))
+        if seed and LATE in (theirs.error, ours.error):  # the seeds that are there are compared
+            return
+        result.theirs.append(theirs)
+        result.ours.append(ours)
 
     def _chosen(self, pair: Pair) -> dict[str, Any]:
         """Of the settings of theirs that are tried, those with the best validation Recall@20 with seed 0."""
@@ -116,10 +134,13 @@ class Bench:
         kept = workspace() / "runs" / "peers-quality" / self.exported.dataset.name / f"{self.key(fit)}.npy"
         facts = kept.with_suffix(".json")
         if not facts.exists():
+            if time.monotonic() > self.until:
+                return Fitted(error=LATE)
             kept.parent.mkdir(parents=True, exist_ok=True)
+            print(f"  {self.exported.dataset.name}: {fit.library} {fit.model}, seed {fit.seed} ...", flush=True)
             said = self._asked(fit, kept)
             if "error" in said:
-                print(f"    {fit.library} {fit.model}, seed {fit.seed}: {said['error']}", flush=True)
+                print(f"    {said['error']}", flush=True)
                 return Fitted(error=reason(said["error"]))
             write_text(facts, json.dumps({**vars(fit), **said}, indent=1))
         try:
@@ -127,8 +148,7 @@ class Bench:
         except ValueError as error:
             return Fitted(error=str(error))
         told = json.loads(facts.read_text(encoding="utf-8"))
-        print(f"    {fit.library} {fit.model}, seed {fit.seed}: {np.nanmean(recall['test']):.4f}, "
-              f"{told['epochs']} epochs, {told['fit_seconds']:.1f} s", flush=True)
+        print(f"    {np.nanmean(recall['test']):.4f}, {told['epochs']} epochs, {told['fit_seconds']:.1f} s", flush=True)
         return Fitted(recall, told)
 
     def key(self, fit: Fit) -> str:
@@ -173,9 +193,9 @@ def _intro(pairs: Sequence[Pair]) -> list[str]:
         f" Every library hands over each user's {CUTOFF} best items without those rated in training or validation,"
         " liked or not; all lists are checked for such items and judged by our `recall_at` on the same users. The test"
         " part is in none of the files that the peers read.", "",
-        f"The interval is of ours minus theirs, a paired bootstrap over seeds and users ({SEEDS} seeds where training"
-        " is random, one where it is not). Positives/s: training positives times epochs run, by the seconds of the"
-        " whole fit (sampling, graph building and, where a library stops early, validation); median of the seeds,"
-        " theirs and ours in turn. Beside it the same by seconds of processor time, which other programs on the machine"
-        " change less.", "",
+        f"The interval is of ours minus theirs, a paired bootstrap over seeds and users (up to {SEEDS} seeds where"
+        " training is random, one where it is not). Positives/s: training positives times epochs run, by the seconds"
+        " of the whole fit (sampling, graph building and, where a library stops early, validation); median of the"
+        " seeds, theirs and ours in turn. Beside it the same by seconds of processor time, which other programs on the"
+        " machine change less.", "",
     ]

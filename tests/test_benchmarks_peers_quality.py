@@ -59,10 +59,11 @@ def pair(**more):
     return Pair(**{**given, **more})
 
 
-def bench(exported, theirs, ours=None, missing=None):
+def compared(exported, given, theirs, ours=None, missing=None, seeds=1, until=np.inf):
     from benchmarks.peers_quality import Bench
 
-    return Bench(exported, {"recbole": theirs, "ours": ours or Fake()} if theirs else {"ours": Fake()}, missing or {})
+    running = {"ours": ours or Fake(), **({"recbole": theirs} if theirs else {})}
+    return Bench(exported, running, missing or {}, until).compare([given], seeds)[0]
 
 
 def test_what_is_exported_is_our_split_without_its_test_part(exported):
@@ -129,15 +130,15 @@ def test_a_fake_library_is_judged_by_our_metric_and_kept(exported):
             return None
 
     theirs = Fake()
-    result = bench(exported, theirs).compare(pair(), seeds=3)
+    result = compared(exported, pair(), theirs, seeds=3)
     assert len(result.theirs) == len(result.ours) == 1  # no seed changes it
     found = result.theirs[0].recall["test"]
     expected = evaluate(ByNumber(), exported.parts, "test", [20])["recall@20"]
     np.testing.assert_array_equal(found[expected.index], expected)
-    again = bench(exported, theirs).compare(pair(), seeds=3)
+    again = compared(exported, pair(), theirs, seeds=3)
     np.testing.assert_array_equal(again.theirs[0].recall["test"], found)
     assert len(theirs.orders) == 1
-    bench(exported, theirs).compare(pair(theirs_alone={"method": "other"}), seeds=1)
+    compared(exported, pair(theirs_alone={"method": "other"}), theirs)
     assert theirs.orders[-1]["settings"] == {"reg_weight": 100.0, "method": "other"}
 
 
@@ -147,7 +148,7 @@ def test_both_are_told_the_same_settings(exported):
     theirs, ours = Fake(), Fake()
     given = pair(same=(Same("dim", "k", 8), Same("dropout", "rate", 0.2, 0.8)), ours_alone={"l2": 0.5}, random=True,
                  modalities=("knowledge",), reads=("triples",), order={"few_users": True})
-    bench(exported, theirs, ours).compare(given, seeds=2)
+    compared(exported, given, theirs, ours=ours, seeds=2)
     assert [order["seed"] for order in theirs.orders] == [order["seed"] for order in ours.orders] == [0, 1]
     assert theirs.orders[0]["settings"] == {"k": 8, "rate": 0.8}
     assert theirs.orders[0]["few_users"] is True
@@ -158,7 +159,7 @@ def test_both_are_told_the_same_settings(exported):
 
 def test_what_is_tried_is_chosen_on_validation(exported):
     theirs = Fake(score=lambda items: np.asarray(exported.parts.validation.sum(axis=0)).ravel())
-    result = bench(exported, theirs).compare(pair(tried={"sign": (-1, 1)}), seeds=1)
+    result = compared(exported, pair(tried={"sign": (-1, 1)}), theirs)
     assert result.chosen == {"sign": 1}
     assert [order["settings"]["sign"] for order in theirs.orders] == [-1, 1]  # the round reads what was tried
 
@@ -174,27 +175,36 @@ def test_lists_with_what_had_to_be_left_out_are_refused(exported):
         lists[1, user, 0] = validation[user].indices[0]
         return lists
 
-    result = bench(exported, Fake(spoil=spoil)).compare(pair(), seeds=1)
+    result = compared(exported, pair(), Fake(spoil=spoil))
     assert "refused: 1 items in the lists for test were rated before" in result.error
-    doubled = bench(exported, Fake(spoil=lambda lists: lists[:, :, :1].repeat(20, axis=2)))
-    assert "twice" in doubled.compare(pair(theirs_alone={"x": 1}), seeds=1).error
-    short = bench(exported, Fake(spoil=lambda lists: lists[:, :, :5])).compare(pair(theirs_alone={"x": 2}), seeds=1)
-    assert "expected (2," in short.error
-    unknown = bench(exported, Fake(spoil=lambda lists: lists + 10**6)).compare(pair(theirs_alone={"x": 3}), seeds=1)
-    assert "not in the catalogue" in unknown.error
+    doubled = Fake(spoil=lambda lists: lists[:, :, :1].repeat(20, axis=2))
+    assert "twice" in compared(exported, pair(theirs_alone={"x": 1}), doubled).error
+    short = Fake(spoil=lambda lists: lists[:, :, :5])
+    assert "expected (2," in compared(exported, pair(theirs_alone={"x": 2}), short).error
+    unknown = Fake(spoil=lambda lists: lists + 10**6)
+    assert "not in the catalogue" in compared(exported, pair(theirs_alone={"x": 3}), unknown).error
 
 
 def test_failures_are_shown_and_tried_again(exported):
     from benchmarks.peers.quality_tables import measured_part
 
     broken = Fake(error="RuntimeError: no such thing")
-    result = bench(exported, broken).compare(pair(), seeds=3)
+    result = compared(exported, pair(), broken, seeds=3)
     lines, targets = measured_part(exported, [result])
     assert "- Not measured, RecBole EASE: RuntimeError: no such thing" in lines
     assert not targets[0].met
-    missing = bench(exported, None, missing={"recbole": "no network"}).compare(pair(), seeds=1)
+    missing = compared(exported, pair(), None, missing={"recbole": "no network"})
     assert missing.error == "cannot be installed here: no network"
-    assert not bench(exported, Fake()).compare(pair(), seeds=1).error
+    assert not compared(exported, pair(), Fake()).error
+
+
+def test_when_time_is_up_what_is_there_is_compared(exported):
+    theirs, random = Fake(), pair(random=True)
+    assert "run it again" in compared(exported, random, theirs, until=-np.inf).error
+    compared(exported, random, theirs)
+    result = compared(exported, random, theirs, seeds=3, until=-np.inf)
+    assert not result.error
+    assert len(result.theirs) == len(result.ours) == len(theirs.orders) == 1
 
 
 def test_verdicts_follow_the_interval(exported):
@@ -215,7 +225,7 @@ def test_verdicts_follow_the_interval(exported):
     lines, (worse,) = judged(-0.1)
     assert not worse.met
     assert worse.found.startswith("weaker: -0.1000")
-    assert any("| 15 | 15 | 30 | 30 | 3 | 3 |" in line for line in lines)
+    assert any("| 1 | 15 | 15 | 30 | 30 | 3 | 3 |" in line for line in lines)
     assert judged(0.0)[1][0].met
     assert judged(0.1)[1][0].found.startswith("stronger")
 

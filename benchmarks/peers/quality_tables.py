@@ -34,9 +34,9 @@ def measured_part(exported: Exported, results: Sequence[Result]) -> tuple[list[s
         f"### {dataset.title}", "",
         f"{dataset.n_users:,} users, {dataset.n_items:,} items, {positives:,} training positives;"
         f" {int((np.diff(exported.parts.test.indptr) > 0).sum()):,} users with a test positive.", "",
-        f"| theirs | ours | Recall@{CUTOFF}, theirs | ours | ours - theirs [95%] | | positives/s, theirs | ours"
+        f"| theirs | ours | Recall@{CUTOFF}, theirs | ours | ours - theirs [95%] | | seeds | positives/s, theirs | ours"
         " | by processor time, theirs | ours | epochs, theirs | ours |",
-        "|---|---|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|",
+        "|---|---|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|",
         *(_row(result) for result in results), "",
     ]
     failed = [f"- Not measured, {_name(result.pair)}: {result.error}" for result in results if result.error]
@@ -73,14 +73,15 @@ def rate(fits: Sequence[Fitted], seconds: str = "fit_seconds") -> float:
 def _row(result: Result) -> str:
     names = f"| {_name(result.pair)} | {result.pair.ours} "
     if result.error:
-        return f"{names}| not measured | | | | | | | | | |"
+        return f"{names}| not measured | | | | | | | | | | |"
     sides: list[Sequence[Any]] = [result.theirs, result.ours]
     found = difference(result)
     recall = [f"{np.mean([np.nanmean(one.recall['test']) for one in side]):.4f}" for side in sides]
     rates = [f"{rate(side, seconds):,.0f}" for seconds in ("fit_seconds", "fit_cpu_seconds") for side in sides]
     epochs = [_range([one.facts["epochs"] for one in side]) for side in sides]
     interval = f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
-    return f"{names}| {' | '.join([*recall, interval, f'**{verdict(found)}**', *rates, *epochs])} |"
+    cells = [*recall, interval, f"**{verdict(found)}**", str(len(result.ours)), *rates, *epochs]
+    return f"{names}| {' | '.join(cells)} |"
 
 
 def _target(title: str, result: Result) -> Target:
