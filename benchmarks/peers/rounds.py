@@ -70,8 +70,8 @@ class Library:
 
 
 @contextmanager
-def started(names: Iterable[str]) -> Iterator[tuple[dict[str, Library], dict[str, str]]]:
-    """The libraries' processes by name, and why those that are missing are missing."""
+def started(names: Iterable[str], kind: str = "serve") -> Iterator[tuple[dict[str, Library], dict[str, str]]]:
+    """The libraries' processes by name, and why those that are missing are missing; each runs ``<kind>_<name>``."""
     with ExitStack() as stack:
         running, missing = {}, {}
         for name in names:
@@ -80,12 +80,12 @@ def started(names: Iterable[str]) -> Iterator[tuple[dict[str, Library], dict[str
             except Unavailable as error:
                 missing[name] = str(error)
             else:
-                running[name] = stack.enter_context(_process(name, python))
+                running[name] = stack.enter_context(_process(name, python, f"{kind}_{name}"))
         yield running, missing
 
 
 @contextmanager
-def _process(name: str, python: str) -> Iterator[Library]:
+def _process(name: str, python: str, module: str) -> Iterator[Library]:
     threads = {f"{kind}_NUM_THREADS": str(BLAS_THREADS.get(name, THREADS)) for kind in ("OPENBLAS", "MKL")}
     threads |= {f"{kind}_NUM_THREADS": str(THREADS) for kind in ("OMP", "NUMBA")}
     threads["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that wait by spinning slow all tenfold on a busy machine
@@ -94,7 +94,7 @@ def _process(name: str, python: str) -> Iterator[Library]:
     with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryDirectory() as work:
         environment["PYTHONPATH"] = str(ROOT)
         process = subprocess.Popen(
-            [python, "-W", "ignore", "-m", f"benchmarks.peers.serve_{name}"], cwd=work, env=environment, text=True,
+            [python, "-W", "ignore", "-m", f"benchmarks.peers.{module}"], cwd=work, env=environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
         )  # in a folder of its own: RecBole writes logs to where it runs
         try:

@@ -1,0 +1,101 @@
+"""Tables of the peers' quality, and what each row says: no weaker than theirs, or weaker beyond noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.peers.exported import CUTOFF
+from benchmarks.peers.quality_pairs import Pair, alone
+from benchmarks.section import Target
+from mrlm_core.evaluation.significance import Interval, difference_interval
+
+if TYPE_CHECKING:
+    from benchmarks.peers.quality_data import Exported
+    from benchmarks.peers_quality import Fitted, Result
+
+LIBRARIES = {"recbole": "RecBole", "cornac": "Cornac", "implicit": "implicit"}
+WANTED = "no weaker than theirs beyond noise"
+
+
+def verdict(difference: Interval) -> str:
+    """What the interval of ours minus theirs says."""
+    if difference.high < 0:
+        return "weaker"
+    return "stronger" if difference.low > 0 else "no difference beyond noise"
+
+
+def measured_part(exported: Exported, results: Sequence[Result]) -> tuple[list[str], list[Target]]:
+    """One dataset's table and targets; what failed is shown with its error."""
+    dataset, positives = exported.dataset, exported.parts.train.nnz
+    lines = [
+        f"### {dataset.title}", "",
+        f"{dataset.n_users:,} users, {dataset.n_items:,} items, {positives:,} training positives;"
+        f" {int((np.diff(exported.parts.test.indptr) > 0).sum()):,} users with a test positive.", "",
+        f"| theirs | ours | Recall@{CUTOFF}, theirs | ours | ours - theirs [95%] | | seeds | positives/s, theirs | ours"
+        " | by processor time, theirs | ours | epochs, theirs | ours |",
+        "|---|---|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|",
+        *(_row(result) for result in results), "",
+    ]
+    failed = [f"- Not measured, {_name(result.pair)}: {result.error}" for result in results if result.error]
+    chosen = [f"- {_name(result.pair)}: {alone(result.chosen)} was best on validation." for result in results
+              if result.chosen and not result.error]
+    blocks = [[*block, ""] for block in (failed, chosen) if block]
+    return [*lines, *(line for block in blocks for line in block)], [_target(dataset.title, one) for one in results]
+
+
+def settings_part(pairs: Sequence[Pair]) -> list[str]:
+    """What is the same in both of each pair, and what has no counterpart."""
+    lines = ["### Settings", "", "Ours / theirs; where the two count another way, theirs after the equals sign.", "",
+             "| theirs | in both | theirs alone | ours alone | what no setting makes equal |", "|---|---|---|---|---|"]
+    for pair in pairs:
+        tried = "; ".join(f"{name} of {', '.join(map(str, values))} by validation"
+                          for name, values in pair.tried.items())
+        theirs = "; ".join(part for part in (alone(pair.theirs_alone), tried) if part)
+        lines.append(f"| {_name(pair)} | {', '.join(map(str, pair.same))} | {theirs} | {alone(pair.ours_alone)} "
+                     f"| {pair.apart} |")
+    return lines
+
+
+def difference(result: Result) -> Interval:
+    """Ours minus theirs on test, paired by seed and user."""
+    ours, theirs = ([one.recall["test"] for one in side] for side in (result.ours, result.theirs))
+    return difference_interval(ours, theirs)
+
+
+def rate(fits: Sequence[Fitted], seconds: str = "fit_seconds") -> float:
+    """Median over the seeds of training positives times epochs by ``seconds``."""
+    return float(np.median([one.facts["amount"] * one.facts["epochs"] / one.facts[seconds] for one in fits]))
+
+
+def _row(result: Result) -> str:
+    names = f"| {_name(result.pair)} | {result.pair.ours} "
+    if result.error:
+        return f"{names}| not measured | | | | | | | | | | |"
+    sides: list[Sequence[Any]] = [result.theirs, result.ours]
+    found = difference(result)
+    recall = [f"{np.mean([np.nanmean(one.recall['test']) for one in side]):.4f}" for side in sides]
+    rates = [f"{rate(side, seconds):,.0f}" for seconds in ("fit_seconds", "fit_cpu_seconds") for side in sides]
+    epochs = [_range([one.facts["epochs"] for one in side]) for side in sides]
+    interval = f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+    cells = [*recall, interval, f"**{verdict(found)}**", str(len(result.ours)), *rates, *epochs]
+    return f"{names}| {' | '.join(cells)} |"
+
+
+def _target(title: str, result: Result) -> Target:
+    what = f"Recall@{CUTOFF} on {title}, {result.pair.ours} against {_name(result.pair)}"
+    if result.error:
+        return Target(what, WANTED, "not measured", False, result.error)
+    found = difference(result)
+    shown = f"{verdict(found)}: {found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+    return Target(what, WANTED, shown, found.high >= 0, "" if found.high >= 0 else result.pair.apart)
+
+
+def _name(pair: Pair) -> str:
+    return f"{LIBRARIES[pair.library]} {pair.name}"
+
+
+def _range(counts: Sequence[int]) -> str:
+    return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
