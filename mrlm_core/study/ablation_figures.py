@@ -19,6 +19,7 @@ from mrlm_core.study.tables import differences, intervals
 from mrlm_core.study.variants import Variant
 
 INTERVAL = "95% interval"
+COLOURS = ("C0", "C1", "C2", "C3", "C4", "C5", "C7")  # of the chapters' palette, without the palest
 
 
 def effects(records: Sequence[RunRecord], variants: Sequence[Variant], metric: str, title: str) -> Figure:
@@ -28,7 +29,8 @@ def effects(records: Sequence[RunRecord], variants: Sequence[Variant], metric: s
     groups = list(dict.fromkeys(variant.group for variant in variants))
     figure, (left, right) = canvas(10, 1.4 + 0.3 * len(variants), 1, 2)
     for place, variant in enumerate(variants):
-        look = {"color": f"C{groups.index(variant.group)}", "marker": MARKERS[groups.index(variant.group)]}
+        group = groups.index(variant.group)
+        look = {"color": COLOURS[group % len(COLOURS)], "marker": MARKERS[group % len(MARKERS)]}
         _interval(left, place, means[variant.name], **look)
         if variant.name in gaps:
             _interval(right, place, gaps[variant.name], **look)

@@ -45,18 +45,18 @@ def _whole(records: Sequence[RunRecord], metric: str) -> str:
 
 
 def _modalities(table: pd.DataFrame, groups: set[str]) -> Iterator[str]:
+    said = {"alone": (f"lift {FULL} above {GLOBAL}", "put it below", "gain"),
+            "left out": (f"cost {FULL} something", "are better left out", "loss")}
     for column, group in MODALITY_GROUPS.items():
-        rows = table[column].dropna()
+        rows = table[[column]].droplevel(0, axis=1).dropna()
         if group not in groups or rows.empty:
             continue
         signs = {str(name): sign(Interval(*row)) for name, row in zip(rows.index, rows.to_numpy(), strict=True)}
+        helpful, harmful = ([name for name, value in signs.items() if value == wanted] for wanted in (1, -1))
+        good, bad, effect = said[column]
         best = rows["mean"].idxmax()
-        verb = "lift it above U-GFRL" if column == "alone" else "lower MRLM when left out"
-        helpful = [name for name, value in signs.items() if value > 0]
-        harmful = [name for name, value in signs.items() if value < 0]
-        yield (f"Of {len(signs)} modalities, {len(helpful)} {verb}{f' ({listed(helpful)})' if helpful else ''}, "
-               f"{len(harmful)} do the opposite{f' ({listed(harmful)})' if harmful else ''}; largest effect "
-               f"{column}: {best}, {rows.loc[best, 'mean']:+.4f}.")
+        yield (f"{column.capitalize()}, of {len(signs)} modalities {len(helpful)} {good}{_bracketed(helpful)} and "
+               f"{len(harmful)} {bad}{_bracketed(harmful)}; largest {effect}: {best}, {rows['mean'].max():+.4f}.")
 
 
 def _planted(table: pd.DataFrame) -> Iterator[str]:
@@ -72,7 +72,7 @@ def _others(records: Sequence[RunRecord], variants: Sequence[Variant], metric: s
     there = {label for label, rows in by_label(records).items() if not all(row.failed for row in rows)}
     for group, question in GROUPS.items():
         names = [v.name for v in variants if v.group == group and v.name in there]
-        if group in MODALITY_GROUPS.values() or not names:
+        if group == MODALITY_GROUPS["left out"] or not names:  # said already, the other way round
             continue
         gaps = {name: difference(records, metric, name, FULL) for name in names}
         told: dict[str, list[str]] = {}
@@ -87,3 +87,7 @@ def _by_chance(records: Sequence[RunRecord], metric: str) -> str:
     n = len(differences(records, metric, FULL))
     return (f"{n} intervals of differences to {FULL} were looked at; at {LEVEL:.0%} each, about {(1 - LEVEL) * n:.1f} "
             "would leave out 0 even if no part mattered.")
+
+
+def _bracketed(names: Sequence[str]) -> str:
+    return f" ({listed(names)})" if names else ""

@@ -82,10 +82,10 @@ def ratio_figure(table: pd.DataFrame, metric: str, title: str, paper: pd.Series 
             percent = 100 * rows["ratio"]
             axes.plot(percent, rows["mean"], color=f"C{place}", marker=MARKERS[place % len(MARKERS)], label=model)
             axes.fill_between(percent, rows["low"], rows["high"], color=f"C{place}", alpha=0.15)
-        axes.set(xlabel="training ratings (% of all)", title=arm)
+        axes.set(xlabel="training ratings (% of all)", title=arm, xticks=100 * table["ratio"].unique())
+        axes.sharey(panels[0])
     if paper is not None:
-        name = f"MRLM in the paper, {paper.name}"
-        panels[0].plot(100 * paper.index, paper, "--", color="0.3", marker="x", label=name)
+        panels[0].plot(100 * paper.index, paper, "--", color="0.3", marker="x", label=f"paper's MRLM,\n{paper.name}")
     panels[0].set_ylabel(f"{named(metric)}, 95% interval")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False)
@@ -106,13 +106,13 @@ def _last_step(records: Sequence[RunRecord], metric: str) -> Iterator[str]:
     if len(ratios) < 2:
         return
     before, last = ratios[-2:]
-    yield f"{named(metric)} from {before:.0%} to {last:.0%} of the ratings in training:"
     wide = table.pivot(index="ratio", columns=["model", "arm"], values="mean")
     told = {1: "more data helps", -1: "more data hurts", 0: "no difference that can be told"}
     for model in table["model"].unique():
         printed = wide[model, "as printed"]
         fixed = _change(records, model, before, last, ARMS["fixed test"] + metric)
-        yield (f"{model} changes by {printed[last] - printed[before]:+.4f} as printed and by {fixed} on the fixed test "
+        yield (f"From {before:.0%} to {last:.0%} of the ratings in training, {named(metric)} of {model} changes by "
+               f"{printed[last] - printed[before]:+.4f} as printed and by {fixed} on the fixed test "
                f"({told[sign(fixed)]}); it is best at {printed.idxmax():.0%} as printed, at "
                f"{wide[model, 'fixed test'].idxmax():.0%} on the fixed test.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,6 +51,17 @@ def changes(spec: RunSpec, base: RunSpec) -> dict[str, Any]:
     """What sets ``spec`` apart from ``base``, presets resolved: its own values by field or dotted setting."""
     own, usual = _flat(spec), _flat(base)
     return {name: value for name, value in own.items() if value != usual[name]}
+
+
+def in_words(changed: Mapping[str, Any]) -> str:
+    """``changes`` for a table: "model.lambda_1 = 0.333, modalities = text + image"."""
+    return ", ".join(f"{name} = {_shown(value)}" for name, value in changed.items())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return " + ".join(map(_shown, value)) or "none"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _flat(spec: RunSpec) -> dict[str, Any]:

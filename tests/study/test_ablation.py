@@ -12,7 +12,7 @@ from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, ablation, run, variants
 from mrlm_core.study.ablation_figures import effects, known_and_measured
 from mrlm_core.study.ablation_findings import sentences
-from mrlm_core.study.variants import NamedRecord, Variant, changes, run_variants
+from mrlm_core.study.variants import NamedRecord, Variant, changes, in_words, run_variants
 
 BASE = RunSpec("shop", "MRLM", preset="tiny", settings={"training.max_epochs": 1})
 MODALITIES = ("text", "image", "video", "audio", "knowledge")
@@ -98,6 +98,13 @@ def test_of_two_modalities_one_alone_is_the_other_left_out_and_of_one_there_is_n
     assert one == {"MRLM", "U-GFRL"}
 
 
+def test_changes_are_put_in_words() -> None:
+    assert in_words({"model.lambda_1": 1 / 3, "modalities": ("text", "image")}) == (
+        "model.lambda_1 = 0.333, modalities = text + image")
+    assert in_words({"modalities": ()}) == "modalities = none"
+    assert in_words({}) == ""
+
+
 def test_runs_are_named_seeded_and_equal_ones_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
@@ -164,8 +171,10 @@ def test_sentences_follow_the_numbers(dataset) -> None:
     text = " ".join(sentences(RECORDS, made, dataset, "recall@20"))
     assert "Failed runs among: without knowledge." in text
     assert "over 2 splits. Against U-GFRL, which reads no modality, it is above: difference 0.2000" in text
-    assert "Of 4 modalities, 3 lift it above U-GFRL (text, image, video), 1 do the opposite (audio)" in text
-    assert "Of 3 modalities, 3 lower MRLM when left out (text, image, video), 0 do the opposite; largest" in text
+    assert "Alone, of 4 modalities 3 lift MRLM above U-GFRL (text, image, video) and 1 put it below (audio); " in text
+    assert "Left out, of 3 modalities 3 cost MRLM something (text, image, video) and 0 are better left out; " in text
+    assert "largest gain: text, +0.1500" in text
+    assert "One modality alone: below MRLM: text alone (-0.0500)." in text
     assert "the effects alone have a rank correlation of +1.00; 4% of all orders" in text
     assert "Null controls: about level with MRLM: permuted clusters" in text
     assert "above MRLM: MLP trunk (+0.1000)" in text

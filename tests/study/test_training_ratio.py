@@ -142,10 +142,10 @@ def test_steps_are_paired_and_the_test_sets_own_effect_is_the_arms_difference() 
 
 def test_sentences_tell_the_arms_apart() -> None:
     text = " ".join(training_ratio.sentences(RECORDS, "recall@20"))
-    assert "Recall@20 from 70% to 75%" in text
-    assert "MRLM changes by -0.1000 as printed and by 0.1000 [0.1000, 0.1000] on the fixed test (more data hel" in text
+    assert "From 70% to 75% of the ratings in training, Recall@20 of MRLM changes by -0.1000 as printed" in text
+    assert "and by 0.1000 [0.1000, 0.1000] on the fixed test (more data helps)" in text
     assert "it is best at 70% as printed, at 75% on the fixed test" in text
-    assert "Popularity changes by -0.1000" in text
+    assert "Popularity changes by -0.1000 as printed" in text
     assert "(no difference that can be told)" in text
     assert "AUC@100 as printed: falling at the last step MRLM, Popularity; the paper has MRLM falling by" in text
     failed = made("EASE", {0.7: 0.1}, {0.7: 0.1}, failed=True)
