@@ -142,6 +142,15 @@ def test_contributions_are_what_is_lost_left_out_and_gained_alone(dataset) -> No
         assert ((known["low"] <= known["mean"] + 1e-12) & (known["mean"] <= known["high"] + 1e-12)).all()
 
 
+def test_where_nothing_was_planted_the_measured_effects_stand_alone(dataset) -> None:
+    real = replace(dataset, description={**dataset.description, "planted": {}})
+    table = ablation.contributions(RECORDS, real, "recall@20")
+    assert list(table.index) == list(MODALITIES), "in the dataset's own order"
+    assert table["planted", "share"].isna().all()
+    assert ablation.agreement(table["planted", "share"], table["alone", "mean"]).n == 0
+    assert len(known_and_measured(table, "recall@20", "title").axes) == 2
+
+
 def test_agreement_counts_orders() -> None:
     planted = pd.Series([0.4, 0.3, 0.2, 0.1])
     same = ablation.agreement(planted, pd.Series([4.0, 3.0, 2.0, 1.0]))
