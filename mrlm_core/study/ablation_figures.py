@@ -40,7 +40,7 @@ def effects(records: Sequence[RunRecord], variants: Sequence[Variant], metric: s
     right.set_yticks(range(len(variants)), labels=[])
     for axes in (left, right):
         axes.set_ylim(len(variants) - 0.5, -0.5)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     left.set_xlabel(f"{named(metric)} on test, {INTERVAL}")
     right.set_xlabel(f"minus {FULL}, same users, {INTERVAL}")
     figure.suptitle(title)
@@ -65,7 +65,7 @@ def known_and_measured(table: pd.DataFrame, metric: str, title: str) -> Figure:
             axes.set_xlabel(f"{named(metric)}, {said[column]}\n({INTERVAL})")
         axes.set_yticks(range(len(table)), labels=list(table.index) if axes is panels[0] else [])
         axes.set_ylim(len(table) - 0.5, -0.5)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     figure.suptitle(title)
     return figure
 
