@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from mrlm_core.study.record import RunRecord
 from mrlm_core.study.tables import by_label
 
 WITHIN, CATALOGUE, KNOWN = "among the cold items", "of cold items in the catalogue", "of other items in the catalogue"
+
+Rows: TypeAlias = dict[str, dict[str, Any]]  # of a table, by model
 
 
 @dataclass(frozen=True)
@@ -51,17 +54,20 @@ def by_bucket(records: Sequence[RunRecord], ends: Sequence[int], n: int) -> pd.D
 
 
 def bucket_sizes(records: Sequence[RunRecord], ends: Sequence[int]) -> pd.DataFrame:
-    """Items and test positives in each bucket, means over the runs of the first model that ran."""
+    """Items and test positives in each bucket, means over the runs of the first model that ran.
+
+    Raises ConfigError where none did.
+    """
     tables = next(iter(_tables(records).values()), [])
+    if not tables:
+        raise ConfigError(problem("records", "a run that ended well", f"none among {len(records)}",
+                                  "Choose models that can run on this dataset."))
     found = [table.assign(bucket=buckets_of(table["train_positives"].to_numpy(), ends)) for table in tables]
     counts = [table.groupby("bucket")["item"].agg(["nunique", "size"]) for table in found]
-    places = range(len(ends) + 1)
-    whole = [count.reindex(places, fill_value=0).to_numpy(float) for count in counts]
-    return pd.DataFrame(
-        np.mean(whole, axis=0) if whole else np.zeros((len(places), 2)),
-        index=pd.Index(bucket_names(ends), name="training positives of the item"),
-        columns=["items tested", "test positives"],
-    )
+    everywhere = [count.reindex(range(len(ends) + 1), fill_value=0) for count in counts]
+    means = pd.concat(everywhere).groupby(level=0).mean()
+    means.index = pd.Index(bucket_names(ends), name="training positives of the item")
+    return means.set_axis(["items tested", "test positives"], axis=1)
 
 
 def cutoffs_within(records: Sequence[RunRecord], cutoffs: Sequence[int]) -> list[int]:
@@ -112,33 +118,44 @@ def sentences(
     if len(buckets):
         yield from _on_buckets(buckets, method)
     for where, table in cold.items():
-        rows = table.set_index("model")
-        able = [name for name in rows.index if known.get(name)]
+        rows = _by_model(table)
+        able = [name for name in rows if known.get(name)]
         if able:
-            yield from _on_cold(rows, able, where, method)
+            yield from _on_cold(rows, able, int(table["cutoff"].iloc[0]), where, method)
+    if any(table["runs"].max() == 1 for table in cold.values()):
+        yield ("From one split: an order of the cold items that is much alike for all users is above or below chance "
+               "by its luck with a few items, which an interval over users does not show.")
 
 
 def _on_buckets(buckets: pd.DataFrame, method: str) -> Iterator[str]:
     order = list(buckets["bucket"].drop_duplicates())
     for place, name in (("fewest", order[0]), ("most", order[-1])):
-        rows = buckets[buckets["bucket"] == name].set_index("model")
-        best = str(rows["mean"].idxmax())
-        text = f"On items with the {place} training positives ({name}) {best} leads, {_interval(rows, best)}"
-        if method in rows.index and method != best:
-            text += f"; {method} reaches {_interval(rows, method)}"
+        rows = _by_model(buckets[buckets["bucket"] == name])
+        best = _best(rows, list(rows))
+        text = f"On items with the {place} training positives ({name}) {best} leads, {_interval(rows[best])}"
+        if method in rows and method != best:
+            text += f"; {method} reaches {_interval(rows[method])}"
         yield text + "."
 
 
-def _on_cold(rows: pd.DataFrame, able: Sequence[str], where: str, method: str) -> Iterator[str]:
-    n, best = int(rows["cutoff"].iloc[0]), str(rows.loc[list(able), "mean"].idxmax())
-    above = [name for name in able if rows["above_low"][name] > 0]
-    below = [name for name in able if rows["above_high"][name] < 0]
+def _on_cold(rows: Rows, able: Sequence[str], n: int, where: str, method: str) -> Iterator[str]:
+    best, chance = _best(rows, able), float(np.mean([row["random"] for row in rows.values()]))
+    above = [name for name in able if rows[name]["above_low"] > 0]
+    below = [name for name in able if rows[name]["above_high"] < 0]
     level = [name for name in able if name not in above + below]
-    yield (f"Recall@{n} {where}: random order gives {rows['random'].mean():.4f}, {best} {_interval(rows, best)}. "
+    yield (f"Recall@{n} {where}: random order gives {chance:.4f}, {best} {_interval(rows[best])}. "
            f"Of {len(able)} models that know something of a cold item {len(above)} are above chance{_list(above)}, "
            f"{len(level)} level with it{_list(level)}, {len(below)} below it{_list(below)}.")
     if method in able and method != best:
-        yield f"{method}: {_interval(rows, method)}."
+        yield f"{method}: {_interval(rows[method])}."
+
+
+def _by_model(table: pd.DataFrame) -> Rows:
+    return {str(row["model"]): {str(name): value for name, value in row.items()} for row in table.to_dict("records")}
+
+
+def _best(rows: Rows, names: Sequence[str]) -> str:
+    return max(names, key=lambda name: float(rows[name]["mean"]))
 
 
 def _recalls(table: pd.DataFrame, view: View, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -155,8 +172,8 @@ def _tables(records: Sequence[RunRecord]) -> dict[str, list[pd.DataFrame]]:
     return {name: tables for name, tables in grouped.items() if tables}
 
 
-def _interval(rows: pd.DataFrame, name: str) -> str:
-    return str(Interval(*(float(rows[column][name]) for column in ("mean", "low", "high"))))
+def _interval(row: Mapping[str, Any]) -> str:
+    return str(Interval(row["mean"], row["low"], row["high"]))
 
 
 def _list(names: Sequence[str]) -> str:
