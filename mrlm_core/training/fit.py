@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,12 +45,26 @@ class History:
         return len(self.rows)
 
 
+class _Seeds:
+    """What Keras calls in place of the module ``random``: the generator of the thread, if it has one."""
+
+    own = threading.local()
+
+    def randint(self, low: int, high: int) -> int:
+        return getattr(self.own, "generator", random).randint(low, high)
+
+
+_SEEDS = _Seeds()
+
+
 def seed_everything(seed: int) -> None:
     """Fix every random number of Keras and the backend, and demand deterministic operations."""
     keras.utils.set_random_seed(seed)
-    # Keras draws the seeds of layers from Python's one shared generator, of which other threads draw too (those of a
-    # notebook's kernel or of a Dask worker). The same draws, from one of its own:
-    seed_generator.python_random = random.Random(seed)
+    if threading.current_thread() is not threading.main_thread():
+        # Keras draws the seeds of layers from Python's one shared generator, of which the threads of a Dask worker
+        # draw as well. For a run in a thread the same draws come from a generator of that thread.
+        _SEEDS.own.generator = random.Random(seed)
+        seed_generator.python_random = _SEEDS
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
