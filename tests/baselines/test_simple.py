@@ -1,11 +1,12 @@
 """Each simple recommender against its own definition."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
 
-from mrlm_core.baselines.bpr_mf import FactorNetwork
 from mrlm_core.baselines.registry import build
 from mrlm_core.datasets.splits import interactions, random_split
 from mrlm_core.errors import ConfigError
@@ -83,48 +84,62 @@ def test_ials_items_solve_their_least_squares(planted, dim):
         np.testing.assert_allclose(items[item], np.linalg.solve(normal, mine.sum(axis=0)), rtol=2e-3, atol=2e-4)
 
 
-@pytest.mark.parametrize("described", [False, True])
-def test_bpr_steps_as_the_gradient_of_its_loss_says(described):
+CLUSTERS = {"text": np.array([0, 1, -1, 1, 0]), "image": np.array([2, 0, 1, -1, 2])}
+CONTENT = np.random.default_rng(4).normal(size=(5, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [("BPR-MF", {}), ("BPR-MF with clusters", {"clusters": CLUSTERS}), ("VBPR", {"content": CONTENT})],
+)
+def test_bpr_steps_as_the_gradient_of_its_loss_says(name, inputs):
     """One triplet after the other: the tables move against autodifferentiation's gradient of the plain loss."""
-    rng, rate, l2 = np.random.default_rng(3), 0.1, 0.05
-    clusters = {"text": np.array([0, 1, -1, 1, 0]), "image": np.array([2, 0, 1, -1, 2])} if described else {}
-    model = build("BPR-MF with clusters", {"dim": 3, "learning_rate": rate, "l2": l2})
-    network = model.model = FactorNetwork(4, 5, 3, clusters)
+    rng, rate, l2, shared_l2, shared_rate = np.random.default_rng(3), 0.1, 0.05, 0.02, 0.3
+    shared = {"shared_l2": shared_l2, "shared_rate": shared_rate}
+    more = {"content_dim": 2, **shared} if "content" in inputs else {}
+    model = build(name, {"dim": 3, "learning_rate": rate, "l2": l2, **more})
+    network = model.model = model.network(SimpleNamespace(n_users=4, n_items=5), 0, **inputs)
     network.compile(model.optimizer())
-    network.bias.assign(rng.normal(size=5))
+    for weight in network.tables:
+        weight.assign(rng.normal(size=weight.shape))
     tables = [tf.Variable(table.astype(np.float64)) for table in network.arrays()]
     triplets = np.array([[0, 1, 2], [3, 4, 1], [0, 2, 3], [0, 1, 4]], np.int32)
-    users, items, of_clusters, bias = tables
     losses = []
-
-    def read(item):
-        used = [of_clusters[row] for row in network.members[item]]
-        return items[item] + sum(used, tf.zeros(3, tf.float64)), [items[item], bias[item], *used]
-
     for user, positive, negative in triplets:
         with tf.GradientTape() as tape:
-            (one, parts), (other, rest) = read(positive), read(negative)
-            margin = tf.reduce_sum(users[user] * (one - other)) + bias[positive] - bias[negative]
-            squares = sum(tf.reduce_sum(part**2) for part in (users[user], *parts, *rest))
+            users, items, clusters, tastes, projection, bias, beta = tables
+            of_items = [part for place in (positive, negative) for part in
+                        (items[place], bias[place], *(clusters[row] for row in network.members[place]))]
+            margin = plain_score(tables, network, user, positive) - plain_score(tables, network, user, negative)
+            squares = sum(tf.reduce_sum(part**2) for part in (users[user], tastes[user], *of_items))
+            common = tf.reduce_sum(projection**2) + tf.reduce_sum(beta**2)
             loss = -tf.math.log_sigmoid(margin)
-            whole = loss + l2 / 2 * squares
+            whole = loss + l2 / 2 * squares + shared_l2 / 2 * common
         losses.append(float(loss))
-        for table, slope in zip(tables, tape.gradient(whole, tables), strict=True):
+        rates = [rate * (shared_rate if table is projection or table is beta else 1) for table in tables]
+        for table, slope, share in zip(tables, tape.gradient(whole, tables), rates, strict=True):
             if slope is not None:
-                table.assign_sub(rate * tf.convert_to_tensor(slope))
+                table.assign_sub(share * tf.convert_to_tensor(slope))
     found, steps = model.train_epoch(triplets, 1)
     assert steps == len(triplets)
     assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-6)
     for table, expected in zip(network.arrays(), tables, strict=True):
         np.testing.assert_allclose(table, expected.numpy(), rtol=1e-5, atol=1e-6)
     of_users, of_items = network.vectors()
-    plain = [read_out(tables, network.members, user, item) for user in range(4) for item in range(5)]
+    plain = [float(plain_score(tables, network, user, item)) for user in range(4) for item in range(5)]
     np.testing.assert_allclose((of_users @ of_items.T).ravel(), plain, rtol=1e-5, atol=1e-6)
 
 
-def read_out(tables, members, user, item):
-    users, items, of_clusters, bias = (table.numpy() for table in tables)
-    return users[user] @ (items[item] + sum(of_clusters[row] for row in members[item])) + bias[item]
+def plain_score(tables, network, user, item):
+    """p_u . (q_i + clusters of i) + theta_u . (E f_i) + beta . f_i + b_i."""
+    users, items, clusters, tastes, projection, bias, beta = tables
+    content = network.content[item].astype(np.float64)
+    vector = items[item] + sum((clusters[row] for row in network.members[item]), tf.zeros(3, tf.float64))
+    score = tf.reduce_sum(users[user] * vector) + bias[item]
+    if content.size:
+        score += tf.reduce_sum(tastes[user] * tf.linalg.matvec(projection, content, transpose_a=True))
+        score += tf.reduce_sum(beta * content)
+    return score
 
 
 def test_bpr_keeps_the_epoch_that_validation_preferred():
