@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mrlm_core.baselines import rows_simple
-from mrlm_core.baselines.row import Row
+from mrlm_core.baselines.row import EVERY, Row
 
 _MRLM_SEARCH: dict[str, Sequence[Any]] = {
     "training.learning_rate": ("float", 3e-4, 3e-3, True),
@@ -25,7 +25,7 @@ _MRLM = Row(
     citation="huang2019mrlm",
     family="mrlm",
 )
-_BPR_MF = next(row for row in rows_simple.ROWS if row.name == "BPR-MF")
+_BPR_MF, _IALS = (next(row for row in rows_simple.ROWS if row.name == name) for name in ("BPR-MF", "iALS"))
 
 ROWS: tuple[Row, ...] = (
     *(
@@ -60,4 +60,48 @@ ROWS: tuple[Row, ...] = (
         _MRLM, name="U-GFRL", inputs=("interactions", "initial_vectors", "checkpoint"), search=_WITHOUT_THETA
     ),
     _MRLM,
+    Row(
+        name="MRLM-R",
+        module="mrlm_core.baselines.mrlm_r",
+        cls="MRLMR",
+        inputs=("interactions", "initial_vectors", "clusters", "features"),
+        reads=(EVERY,),
+        defaults={
+            "start": "factors",
+            "dim": _IALS.defaults["dim"],
+            "factor_l2": _IALS.defaults["l2"],
+            "unobserved_weight": _IALS.defaults["unobserved_weight"],
+            "frequency_exponent": _IALS.defaults["frequency_exponent"],
+            "factor_epochs": _IALS.defaults["epochs"],
+            "learn_start": True,
+            "skip": True,
+            "activation": "linear",
+            "profile": True,
+            "latest": 10,
+            "features": True,
+            "cluster_weight": 0.1,
+            "objective": "softmax",
+            "dropout": 0.3,
+            "preset": "laptop",
+            "learning_rate": 0.001,
+            "l2": 1e-3,
+            "batch_size": 1024,
+            "negatives": 1,
+            "max_epochs": 50,
+            "patience": 6,
+        },
+        search={
+            "dim": ("choice", [32, 64, 128]),
+            "unobserved_weight": _IALS.search["unobserved_weight"],
+            "latest": ("choice", [5, 10, 20]),
+            "cluster_weight": ("float", 0.01, 1.0, True),
+            "learning_rate": ("float", 1e-4, 5e-3, True),
+            "l2": ("float", 1e-5, 1e-1, True),
+        },
+        citation="huang2019mrlm",
+        family="control",
+        fidelity="adapted",
+        adaptation="MRLM repaired, see chapter 11: initial vectors by iALS, moved by training and in the score; linear "
+        "outputs; softmax over a batch's negatives; m reads the modalities' vectors and meets the latest items.",
+    ),
 )
