@@ -51,7 +51,7 @@ class RepairedNetwork(TripletNetwork):
         self.moved = [self.add_weight(shape=x.shape, initializer="zeros", trainable=settings.learn_start, name=name)
                       for x, name in zip(start, ("users", "items"), strict=True)]
         self.trunk, self.siamese = trunk(config, name="triplet_network"), SiameseNetwork(config)
-        self.of_content = keras.layers.Dense(config.multimodal_dim, use_bias=False)
+        self.of_content = None if content is None else keras.layers.Dense(config.multimodal_dim, use_bias=False)
         self.multimodal_dim = config.multimodal_dim
         self.clusters = {name: ids.astype(np.int32) for name, ids in clusters.items()} if self.cluster_weight else {}
         self.classifiers = ModalityClassifiers({name: int(ids.max()) + 1 for name, ids in self.clusters.items()})
@@ -115,25 +115,25 @@ class RepairedNetwork(TripletNetwork):
     def _item(self, items: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """States ``[B, k]`` and m ``[B, d_4]``."""
         x = self._initial(1, items)
-        frozen = None if self.content is None else ops.take(ops.convert_to_tensor(self.content), items, axis=0)
-        g, m = self._multimodal(x, frozen, training)
+        read = None if self.content is None else ops.take(ops.convert_to_tensor(self.content), items, axis=0)
+        g, m = self._multimodal(x, read, training)
         parts = [self.added[0] * g, self.added[1] * m] if self.profile else [self.added[0] * g]
         return ops.concatenate([x, *parts] if self.skip else parts, axis=1), m
 
-    def _multimodal(self, x: Tensor, frozen: Tensor | None, training: bool) -> tuple[Tensor, Tensor]:
+    def _multimodal(self, x: Tensor, content: Tensor | None, training: bool) -> tuple[Tensor, Tensor]:
         """g and m: the Siamese network over g and, with ``features``, the content through one layer."""
         g = self.trunk(x, training=training)[0]
         m = self.siamese(g, training=training)
-        return g, m if frozen is None else m + self.of_content(frozen)
+        return g, m if self.of_content is None else m + self.of_content(content)
 
     def _profile(self, users: Tensor, targets: Tensor, training: bool) -> Tensor:
         """m ``[B, d_4]`` of an item that is the mean of the user's latest ones; read as an item, for one more row."""
         past = ops.take(self.past, users, axis=0)
         read, items = without(past, targets), ops.maximum(past, 0)
-        frozen = None
+        content = None
         if self.content is not None:
-            frozen = masked_mean(ops.take(ops.convert_to_tensor(self.content), items, axis=0), read)
-        return self._multimodal(masked_mean(self._initial(1, items, penalised=False), read), frozen, training)[1]
+            content = masked_mean(ops.take(ops.convert_to_tensor(self.content), items, axis=0), read)
+        return self._multimodal(masked_mean(self._initial(1, items, penalised=False), read), content, training)[1]
 
 
 @dataclass(kw_only=True)

@@ -99,11 +99,18 @@ def loops_that_train(cells) -> list[str]:
     return [cell["id"] for cell in cells if cell["cell_type"] == "code" and sign.search(cell["source"])]
 
 
+def unchecked_parameters(cells) -> list[str]:
+    """Papermill only warns of a parameter that a notebook does not have: the chapter must refuse it itself."""
+    first = next((cell for cell in cells if cell["cell_type"] == "code" and "import " in cell["source"]), None)
+    return [] if first and "check_parameters()" in first["source"] else ["the imports do not end in check_parameters()"]
+
+
 def machine_paths(cells) -> list[str]:
     return [cell["id"] for cell in cells if re.search(r"[\"'(\s]/(home|work|tmp|Users|root|mnt)/", cell["source"])]
 
 
-FORM = (outputs, ids, long_cells, title, headings, bare_code, parameters, exercise, loops_that_train, machine_paths)
+FORM = (outputs, ids, long_cells, title, headings, bare_code, parameters, unchecked_parameters, exercise,
+        loops_that_train, machine_paths)
 
 
 def read(path: Path) -> list:
@@ -157,6 +164,7 @@ def chapter(*sources, **changes) -> list:
         "aim": "# 01. A chapter\n\n- Why?\n- How?",
         "parameters": ">dataset = 'x'  # a\nseeds = 1  # b",
         "about-work": "## Work\n\nWords.",
+        "imports": ">from mrlm_core.study import check_parameters\n\ncheck_parameters()",
         "work": ">1 + 1",
         "exercise": "## Exercise\n\nDo it.\n\n```{admonition} A solution\n:class: dropdown\nDone.\n```",
     }
@@ -185,6 +193,7 @@ def test_a_good_chapter_has_no_fault():
         (exercise, {"exercise": "## Exercise\n\nDo it."}),
         (exercise, {"exercise": "## The end\n\nDone."}),
         (loops_that_train, {"work": ">optimizer.apply(gradients)"}),
+        (unchecked_parameters, {"imports": ">import numpy"}),
         (machine_paths, {"work": ">open('/home/me/x')"}),
     ],
 )
@@ -194,7 +203,7 @@ def test_faults_are_found(fault, changes):
 
 def test_kept_outputs_and_repeated_ids_are_found():
     cells = chapter()
-    cells[3]["execution_count"] = 1
+    cells[4]["execution_count"] = 1
     cells[2]["id"] = "work"
     assert outputs(cells) == ["work"]
     assert ids(cells) == ["work", "work"]
