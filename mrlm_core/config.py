@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mrlm_core.errors import ConfigError, nearest, problem
+from mrlm_core.model_config import MODEL_CHOICES, ModelConfig
 from mrlm_core.preprocessing_config import (
     CLUSTER_COUNTS,
     CLUSTERINGS,
@@ -22,46 +23,13 @@ from mrlm_core.preprocessing_config import (
     PreprocessingConfig,
 )
 
-VERIFICATIONS = ("as-printed", "repaired")
-NEGATIVE_ARMS = ("uniform", "explicit", "mixed")
+NEGATIVE_ARMS = ("uniform", "explicit", "mixed", "popularity")
+SCHEDULES = ("joint", "sequential")
+SPLITS = ("over-all", "within-user", "by-time")
 PREFERENCE_FORMS = ("blockwise", "tiled", "global-only", "multimodal-only", "literal")
-IDENTITY_HEADS = ("auto", "full", "sampled")
-OUTPUT_ACTIVATIONS = ("sigmoid", "linear")
-TRUNKS = ("convolution", "mlp")
-PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("auto", "adam", "row-adam")
 
-# The paper has no audio weight; this one stands beside Table 2's four (our addition).
-MODALITY_WEIGHTS = {"text": 0.3, "image": 0.25, "video": 0.25, "knowledge": 0.2, "audio": 0.2}
-
 _CHECKOUT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The network and its losses (§3.2-3.3, Table 2 rows "MT")."""
-
-    embedding_dim: int = 250  # d_0
-    trunk: str = "convolution"  # "mlp": a control, dense layers with about as many parameters; G06
-    trunk_channels: tuple[int, ...] = (20, 30, 30, 15)  # mu_1..mu_4; d_2 = mu_1; G04
-    kernel_size: int = 3  # G05
-    first_stride: int = 2  # gives Table 2's d_3 = d_0 / 2; G05
-    global_dim: int = 300  # d_1
-    verification_units: int = 128  # length of C_p in Eq. 8-9, not printed; G03
-    verification: str = "as-printed"  # G02
-    siamese_channels: tuple[int, ...] = (20, 30)  # kappa_1, kappa_2
-    multimodal_dim: int = 250  # d_4
-    output_activation: str = "sigmoid"  # G10
-    dropout: float = 0.5  # G25
-    batch_norm_momentum: float = 0.9  # G25
-    lambda_1: float = 0.4  # weight of L_g1; lambda_3 = 1 - lambda_1 - lambda_2; G11
-    lambda_2: float = 0.2  # weight of L_g2; G11
-    theta_1: float = 0.55  # weight of L_GFRL against L_MFRL; G11
-    modality_weights: Mapping[str, float] = field(default_factory=lambda: dict(MODALITY_WEIGHTS))  # nu; G44
-    identity_head: str = "auto"  # G23
-    identity_full_limit: int = 20_000  # "auto" samples above this many classes; G23
-    sampled_candidates: int = 1024
-    precision: str = "float32"  # "bfloat16": products and convolutions in 16 bits, all else in 32
 
 
 @dataclass(frozen=True)
@@ -75,6 +43,7 @@ class TrainingConfig:
     patience: int = 6  # G45
     negatives: str = "uniform"  # G15
     triplets_per_positive: int = 1  # G41
+    schedule: str = "joint"  # "sequential": GFRL first, then MFRL on the frozen global vectors
 
 
 @dataclass(frozen=True)
@@ -90,6 +59,7 @@ class PreferenceConfig:
 class ProtocolConfig:
     """Split, cutoffs and the metric that selects (§4.1)."""
 
+    split: str = "over-all"  # G19
     train_ratio: float = 0.7  # G19, G33
     validation_ratio: float = 0.2  # G19
     cutoffs: tuple[int, ...] = (10, 20, 50, 100)  # N
@@ -237,17 +207,16 @@ def _coerce(key: str, value: Any, old: Any) -> Any:
 
 def _check(config: StudyConfig) -> None:
     m, t, p, protocol = config.model, config.training, config.preference, config.protocol
-    _choice("model.verification", m.verification, VERIFICATIONS)
-    _choice("model.identity_head", m.identity_head, IDENTITY_HEADS)
-    _choice("model.output_activation", m.output_activation, OUTPUT_ACTIVATIONS)
-    _choice("model.trunk", m.trunk, TRUNKS)
-    _choice("model.precision", m.precision, PRECISIONS)
+    for name, allowed in MODEL_CHOICES.items():
+        _choice(f"model.{name}", getattr(m, name), allowed)
     _choice("preprocessing.clustering", config.preprocessing.clustering, CLUSTERINGS)
     _choice("preprocessing.initial", config.preprocessing.initial, INITIAL_VECTORS)
     _choice("preprocessing.read_out", config.preprocessing.read_out, READ_OUTS)
     _choice("preprocessing.frame_encoder", config.preprocessing.frame_encoder, FRAME_ENCODERS)
     _choice("training.optimizer", t.optimizer, OPTIMIZERS)
     _choice("training.negatives", t.negatives, NEGATIVE_ARMS)
+    _choice("training.schedule", t.schedule, SCHEDULES)
+    _choice("protocol.split", protocol.split, SPLITS)
     _choice("preference.form", p.form, PREFERENCE_FORMS)
     for key, value in settings_of(config).items():
         numbers = value if isinstance(value, tuple) else (value,)

@@ -65,14 +65,50 @@ def random_split(n_ratings: int, train_ratio: float, validation_ratio: float, se
     """
     order = row_numbers(n_ratings)
     np.random.default_rng(seed).shuffle(order)  # as ``permutation(n_ratings)``, in half the memory
-    ends = np.rint(np.cumsum([train_ratio, validation_ratio]) * n_ratings).astype(int)
-    split = Split(*(np.sort(part).astype(np.int64) for part in np.split(order, ends)))
+    return _cut(order, train_ratio, validation_ratio)
+
+
+def split_by(
+    kind: str, ratings: pd.DataFrame, train_ratio: float, validation_ratio: float, seed: int
+) -> Split:
+    """The split of ``protocol.split``: "over-all" is ``random_split``; "within-user" cuts each user's ratings, in
+    random order, by the same ratios; "by-time" takes the oldest ratings of all to train and the newest to test.
+
+    A larger training ratio leaves a test part within that of a smaller one. Raises DatasetError when a part would be
+    empty or there are no timestamps. Gap G19.
+    """
+    if kind == "over-all":
+        return random_split(len(ratings), train_ratio, validation_ratio, seed)
+    order = np.random.default_rng(seed).permutation(len(ratings))
+    if kind == "by-time":
+        if "timestamp" not in ratings.columns:
+            raise DatasetError(problem("protocol.split 'by-time'", "ratings with timestamps", "none",
+                                       "Give them, or take another split."))
+        return _cut(order[np.argsort(ratings["timestamp"].to_numpy()[order], kind="stable")], train_ratio,
+                    validation_ratio)
+    users = ratings["user"].to_numpy()[order]
+    order, counts = order[np.argsort(users, kind="stable")], np.bincount(users)
+    counts = counts[counts > 0]
+    places = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    shares = (places + 0.5) / np.repeat(counts, counts)  # of his ratings before this one
+    ends = np.searchsorted(np.sort(shares), (train_ratio, train_ratio + validation_ratio))
+    return _parts(np.split(order[np.argsort(shares, kind="stable")], ends), train_ratio, validation_ratio)
+
+
+def _cut(order: np.ndarray, train_ratio: float, validation_ratio: float) -> Split:
+    """``order``, row numbers, cut in three by the ratios."""
+    ends = np.rint(np.cumsum([train_ratio, validation_ratio]) * len(order)).astype(int)
+    return _parts(np.split(order, ends), train_ratio, validation_ratio)
+
+
+def _parts(rows: list[np.ndarray], train_ratio: float, validation_ratio: float) -> Split:
+    split = Split(*(np.sort(part).astype(np.int64) for part in rows))
     for name, part in vars(split).items():
         if len(part) == 0:
             ratios = f"{train_ratio:g}/{validation_ratio:g}/{1 - train_ratio - validation_ratio:g}"
             raise DatasetError(
-                problem(f"split {ratios} of {n_ratings} ratings", f"a {name} part with ratings", "an empty one",
-                        "Give more ratings or other ratios.")
+                problem(f"split {ratios} of {sum(map(len, rows))} ratings", f"a {name} part with ratings",
+                        "an empty one", "Give more ratings or other ratios.")
             )
     return split
 

@@ -25,15 +25,25 @@ def unit_rows(vectors: Tensor) -> Tensor:
     return vectors * ops.rsqrt(ops.maximum(squared, 1e-12))
 
 
-def triplet_metric_loss(g_user: Tensor, g_positive: Tensor, g_negative: Tensor) -> Tensor:
+def triplet_metric_loss(
+    g_user: Tensor, g_positive: Tensor, g_negative: Tensor, form: str = "as-printed", margin: float = 0.0,
+    scale: float = 1.0,
+) -> Tensor:
     """L_g1, Eq. 3: mean over B of dist(user, positive) - dist(user, negative); ``[B, d_1]`` each -> scalar.
 
     ``cos`` of Eq. 3 is read as the cosine *distance* 1 - cosine similarity: as a similarity the loss would push
-    positives away. No margin and no hinge, as printed. Gaps G09, G10.
+    positives away. No margin and no hinge, as printed. Forms that are not the paper's: "hinge", where a difference
+    below -``margin`` counts nothing (Schroff et al. 2015), and "bpr", -log sigma of minus ``scale`` times the
+    difference (Rendle et al. 2009). Gaps G09, G10.
     """
     positive_distance = 1.0 - cosine_similarity(g_user, g_positive)
     negative_distance = 1.0 - cosine_similarity(g_user, g_negative)
-    return ops.mean(positive_distance - negative_distance)
+    difference = positive_distance - negative_distance
+    if form == "hinge":
+        difference = ops.relu(difference + margin)
+    elif form == "bpr":
+        difference = ops.softplus(scale * difference)
+    return ops.mean(difference)
 
 
 def identity_loss(

@@ -49,7 +49,7 @@ class MRLM(keras.Model):
                     problem(side, f"an array [n, embedding_dim={config.embedding_dim}]", f"{np.shape(features)}",
                             "Make the initial vectors with the same preset.")
                 )
-        self.config = config
+        self.config, self.theta_1 = config, config.theta_1
         self.n_users, self.n_items = len(user_features), len(item_features)
         self.user_features = self._constant(np.asarray(user_features, np.float32), "user_features")
         self.item_features = self._constant(np.asarray(item_features, np.float32), "item_features")
@@ -94,7 +94,7 @@ class MRLM(keras.Model):
         user, positive, negative = (triplets[:, column] for column in range(3))
         items = ops.concatenate([positive, negative])
         initial = ops.concatenate([ops.take(self.user_features, user, 0), ops.take(self.item_features, items, 0)])
-        g, low_level = self.trunk(initial, training=training)
+        g, low_level = self.trunk(initial, training=training and self.trunk.trainable)  # frozen: as in ranking
         (g_user, g_items), branches = _user_and_items(g)
         (h_user, h_items), _ = _user_and_items(low_level)
         out = {"g": [accurate(part) for part in branches], "user_identity": self.user_identity(g_user, user)}
@@ -118,8 +118,12 @@ class MRLM(keras.Model):
     def loss_terms(self, out: Mapping[str, Any]) -> dict[str, Tensor]:
         """L_g1, L_g2, L_g3 and one L_mi a modality, each a scalar. Gap G13."""
         (user_logits, user_ids), (item_logits, item_ids) = out["user_identity"], out["item_identity"]
+        g_user, g_positive, g_negative = out["g"]
+        config = self.config
         terms = {
-            "loss_g1": losses.triplet_metric_loss(*out["g"]),
+            "loss_g1": losses.triplet_metric_loss(
+                g_user, g_positive, g_negative, config.metric_loss, config.metric_margin, config.metric_scale
+            ),
             "loss_g2": losses.stacked_identity_loss(user_logits, item_logits, user_ids, item_ids),
             "loss_g3": losses.verification_loss(*out["verification"]),
         }
@@ -139,7 +143,16 @@ class MRLM(keras.Model):
         if not self.modalities:
             return gfrl
         by_modality = {name: terms[f"loss_m_{name}"] for name in self.modalities}
-        return losses.mrlm_loss(gfrl, losses.mfrl_loss(by_modality, self.modality_weights), self.config.theta_1)
+        return losses.mrlm_loss(gfrl, losses.mfrl_loss(by_modality, self.modality_weights), self.theta_1)
+
+    def learn(self, module: str) -> None:
+        """From the next ``compile`` on learn "global" (GFRL alone) or "multimodal" (MFRL on the frozen rest).
+
+        As made, both are learned together (§3, Eq. 17).
+        """
+        for layer in (self.trunk, self.difference, self.verifier, self.user_identity, self.item_identity):
+            layer.trainable = module == "global"
+        self.theta_1 = {"global": 1.0, "multimodal": 0.0}[module]
 
     def represent(self, batch_size: int = 4096) -> Representations:
         """Global vectors of all users and items and multimodal vectors of all items, as NumPy arrays.

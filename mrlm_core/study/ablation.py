@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mrlm_core.config import VERIFICATIONS
 from mrlm_core.datasets import Dataset
 from mrlm_core.errors import ConfigError, nearest, problem
+from mrlm_core.model_config import MODEL_CHOICES
 from mrlm_core.preprocessing.pipeline import chosen_modalities
 from mrlm_core.study.paper_tables import PAPER_DATASETS, paper_numbers
 from mrlm_core.study.record import RunRecord
@@ -74,8 +74,14 @@ def _losses(base: RunSpec, modalities: tuple[str, ...]) -> Specs:
     return specs
 
 
+def _metric(base: RunSpec, modalities: tuple[str, ...]) -> Specs:
+    return {"L_g1 with a margin": _with(base, **{"model.metric_loss": "hinge"}),
+            "L_g1 as BPR": _with(base, **{"model.metric_loss": "bpr"})}
+
+
 def _verification(base: RunSpec, modalities: tuple[str, ...]) -> Specs:
-    return {f"verification {kind}": _with(base, **{"model.verification": kind}) for kind in VERIFICATIONS}
+    kinds = MODEL_CHOICES["verification"]
+    return {f"verification {kind}": _with(base, **{"model.verification": kind}) for kind in kinds}
 
 
 def _latest(base: RunSpec, modalities: tuple[str, ...]) -> Specs:
@@ -90,11 +96,19 @@ def _latest(base: RunSpec, modalities: tuple[str, ...]) -> Specs:
     return specs
 
 
+def _modules(base: RunSpec, modalities: tuple[str, ...]) -> Specs:
+    """The two modules one after the other (claim C29); descriptions at the input and no second module (claim C31)."""
+    specs = {"modules in sequence": _with(base, **{"training.schedule": "sequential"}),
+             "modalities at the input": _with(base, **{"model.modalities": "input"})}
+    return specs if modalities else {}
+
+
 def _controls(base: RunSpec, modalities: tuple[str, ...]) -> Specs:
     return {
         "permuted clusters": replace(base, clusters="permuted"),
         "random clusters": replace(base, clusters="random"),
         "k-means clusters": _with(base, **{"preprocessing.clustering": "kmeans"}),
+        "permuted coordinates": _with(base, **{"model.coordinates": "permuted"}),
         "MLP trunk": replace(base, model="MRLM (MLP trunk)"),
     }
 
@@ -115,8 +129,10 @@ GROUPS = {
     "single": Group("one modality alone", _single),
     "leave-one-out": Group("all modalities but one", _leave_one_out),
     "losses": Group("one loss term of the global module left out", _losses),
+    "metric": Group("the metric loss in a form that is not printed", _metric),
     "verification": Group("the other form of the verification task", _verification),
     "latest": Group("the latest items in the preference score", _latest),
+    "modules": Group("the two modules joined otherwise", _modules),
     "controls": Group("null controls", _controls),
 }
 

@@ -75,7 +75,6 @@ class Source:
         if self.done(name):
             return ""
         lacks = {record.lack or "failed" for record in self.records.get(name, ())}
-        lacks |= {claim_tests()["elsewhere"][name]} if name in claim_tests()["elsewhere"] else set()
         return f"a run of {name}{f' ({listed(sorted(lacks))})' if lacks else ''}"
 
 

@@ -9,7 +9,7 @@ from mrlm_core.baselines.row import EVERY, RAW, Row
 from mrlm_core.cache import content_hash
 from mrlm_core.datasets import Dataset
 from mrlm_core.datasets.splits import Interactions
-from mrlm_core.preprocessing import pipeline
+from mrlm_core.preprocessing import at_input, pipeline
 from mrlm_core.preprocessing.vectors import Features
 from mrlm_core.study.spec import RunSpec
 
@@ -56,6 +56,8 @@ def encoded(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple
 
 def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dict[str, Any], dict[str, Any]]:
     """The inputs by name, and the artefacts that they came from (for the record)."""
+    from mrlm_core.baselines.content import side_by_side  # brings Keras, which takes seconds to import
+
     config, row = spec.config, registry.row(spec.model)
     inputs: dict[str, Any] = {}
     sources: dict[str, Any] = {}
@@ -76,11 +78,14 @@ def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dic
         for name in pipeline.chosen_modalities(dataset, spec.modalities):
             made[name], sources[name] = pipeline.modality_clusters(dataset, name, config.preprocessing)
         inputs["clusters"] = pipeline.assign(made, spec.clusters, spec.seed)
+        if row.family == "mrlm" and config.model.modalities == "input":
+            inputs["initial_vectors"] = at_input.beside(
+                inputs["initial_vectors"], side_by_side(features(tuple(made))), split.train
+            )
+            inputs["clusters"] = {}
     if "features" in row.inputs:
         inputs["features"] = features(as_vectors(row, dataset, spec.modalities))
     if "content" in row.inputs:
-        from mrlm_core.baselines.content import side_by_side
-
         inputs["content"] = side_by_side(features(others(row, dataset, spec.modalities)))
     if "attributes" in row.inputs:
         from mrlm_core.preprocessing.fields import field_table

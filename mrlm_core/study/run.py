@@ -17,7 +17,7 @@ from mrlm_core.baselines import registry
 from mrlm_core.cache import code_hash, content_hash
 from mrlm_core.config import settings_of, workspace
 from mrlm_core.datasets import Dataset, load_dataset
-from mrlm_core.datasets.splits import Interactions, Split, interactions, random_split
+from mrlm_core.datasets.splits import Interactions, Split, interactions, split_by
 from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.evaluation.metrics import evaluate
 from mrlm_core.preprocessing import features, initial_features
@@ -130,7 +130,8 @@ def split_of(spec: RunSpec, dataset: Dataset) -> tuple[Split, Interactions]:
     """The split that ``spec`` draws from ``dataset`` and its matrices."""
     protocol = spec.config.protocol
     ratings = dataset.ratings
-    split = random_split(len(ratings), protocol.train_ratio, protocol.validation_ratio, spec.split_seed)
+    ratios = protocol.train_ratio, protocol.validation_ratio
+    split = split_by(protocol.split, ratings, *ratios, spec.split_seed)
     threshold = dataset.positive_threshold
     return split, interactions(ratings, dataset.n_users, dataset.n_items, threshold, split, spec.split_seed)
 

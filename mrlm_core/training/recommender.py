@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class MRLMRecommender:
     """MRLM (§3), or, fitted without clusters, U-GFRL (§4.3): one network, one preference score.
 
     ``settings`` are dotted settings of the config on top of ``preset``. After ``fit``: ``network``, ``history``,
-    ``preference`` (what validation chose), ``report`` (facts for the run record).
+    ``preference`` (what validation chose), ``report`` (facts for the run record). Gap G06.
     """
 
     def __init__(self, preset_name: str = "laptop", **settings: Any) -> None:
@@ -41,21 +42,20 @@ class MRLMRecommender:
         """Train on ``interactions``; ``initial_vectors`` are ([U, d_0], [V, d_0]), ``clusters`` ids [V] by modality."""
         training = self.config.training
         seed_everything(seed)
-        self.network = MRLM(self.config.model, *initial_vectors, clusters)
-        optimizer = optimizer_of(self.network, training)
-        self.network.compile(optimizer=optimizer, steps_per_execution=STEPS_PER_CALL)
+        users, items = self._ordered(initial_vectors, seed)
+        model = self.config.model
+        if model.modalities == "input":  # the descriptions have made the initial vectors longer
+            model = replace(model, embedding_dim=items.shape[1])
+        self.network = MRLM(model, users, items, clusters)
         sampler = TripletSampler(interactions, training.negatives, training.triplets_per_positive)
-        self.history: History = fit(
-            self.network,
-            lambda rng: sampler.epoch(rng, training.batch_size),
-            lambda: self._choose(self.network.represent(), interactions)[1],
-            batch_size=training.batch_size,
-            max_epochs=training.max_epochs,
-            patience=training.patience,
-            seed=seed,
-            name="MRLM" if clusters else "U-GFRL",
-            checkpoint=checkpoint,
-        )
+        if training.schedule == "sequential" and clusters:
+            self.network.learn("global")
+            first = self._trained(interactions, sampler, seed, checkpoint and checkpoint / "global", multimodal=False)
+            self.network.learn("multimodal")
+            last = self._trained(interactions, sampler, seed, checkpoint and checkpoint / "multimodal")
+            self.history = History(first.rows + last.rows, first.epochs + last.best_epoch, last.best_score)
+        else:
+            self.history = self._trained(interactions, sampler, seed, checkpoint)
         self.representations = self.network.represent()
         self.preference, _ = self._choose(self.representations, interactions)
         self.use(self.preference, interactions)
@@ -65,10 +65,37 @@ class MRLMRecommender:
             "selection_users": len(users_of(interactions, most=self.config.protocol.selection_users)),
             "positives_without_negative": sampler.left_out,
             "precision": self.config.model.precision,
-            "optimizer": "row-adam" if optimizer.rows else "adam",
+            "optimizer": "row-adam" if self.network.optimizer.rows else "adam",
             "sampled_identity_heads": self.network.sampled_heads,
             "network_parameters": int(sum(np.prod(v.shape) for v in self.network.trainable_variables)),
         }
+
+    def _trained(
+        self, interactions: Interactions, sampler: TripletSampler, seed: int, checkpoint: Path | None,
+        multimodal: bool = True,
+    ) -> History:
+        """Train the network as it is set to learn; without ``multimodal`` validation ranks by the global vectors."""
+        training = self.config.training
+        self.network.compile(optimizer=optimizer_of(self.network, training), steps_per_execution=STEPS_PER_CALL)
+        return fit(
+            self.network,
+            lambda rng: sampler.epoch(rng, training.batch_size),
+            lambda: self._choose(self.network.represent(), interactions, multimodal)[1],
+            batch_size=training.batch_size,
+            max_epochs=training.max_epochs,
+            patience=training.patience,
+            seed=seed,
+            name="MRLM" if self.network.modalities else "U-GFRL",
+            checkpoint=checkpoint,
+        )
+
+    def _ordered(self, initial_vectors: tuple[np.ndarray, np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The initial vectors with their coordinates in the order that ``model.coordinates`` asks for."""
+        users, items = initial_vectors
+        if self.config.model.coordinates == "as-given":
+            return users, items
+        order = np.random.default_rng(seed).permutation(items.shape[1])
+        return users[:, order], items[:, order]
 
     def use(self, preference: Preference, interactions: Interactions) -> None:
         """Score with ``preference`` from now on."""
@@ -83,15 +110,17 @@ class MRLMRecommender:
         """Preference scores ``[len(users), V]``."""
         return self._factors[0][known_users(users, len(self._factors[0]))] @ self._factors[1].T
 
-    def _choose(self, vectors: Representations, interactions: Interactions) -> tuple[Preference, float]:
-        """The preference of the grid with the best validation Recall, and that Recall."""
+    def _choose(
+        self, vectors: Representations, interactions: Interactions, multimodal: bool = True
+    ) -> tuple[Preference, float]:
+        """The preference of the grid with the best validation Recall, and that Recall; by g alone if so asked."""
         protocol = self.config.protocol
         users = users_of(interactions, most=protocol.selection_users)
         latest = interactions.latest(max(self.config.preference.latest_counts))
         scored = [
             (mean_recall(*fold(vectors, latest, candidate), interactions, protocol.selection_cutoff, users=users),
              candidate)
-            for candidate in preference_grid(self.config.preference, bool(self.network.modalities))
+            for candidate in preference_grid(self.config.preference, multimodal and bool(self.network.modalities))
         ]
         recall, chosen = max(scored, key=lambda pair: pair[0])  # the first of equals: a fixed order
         return chosen, recall

@@ -10,12 +10,15 @@ from mrlm_core.datasets.grouping import row_numbers
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.errors import ConfigError, DatasetError, problem
 
+ROUNDS = 50  # of drawing again before a user counts as one who rated all that is popular
+
 
 class TripletSampler:
     """Draws an epoch of triplets: every training positive ``triplets_per_positive`` times, each with one negative.
 
     ``arm`` says where negatives come from: ``uniform`` among the items the user did not rate in training,
-    ``explicit`` among his training ratings below the threshold, ``mixed`` half and half. Positives of a user who has
+    ``explicit`` among his training ratings below the threshold, ``mixed`` half and half, ``popularity`` as uniform but
+    in proportion to how many training positives an item has. Positives of a user who has
     no such negative are counted in ``left_out``: under ``explicit`` a user who rated nothing below the threshold, under
     the other arms one who rated every item; ``mixed`` gives users without explicit negatives uniform ones only.
     Raises ConfigError for another arm and DatasetError when no triplet exists. Gaps G15, G41.
@@ -32,6 +35,7 @@ class TripletSampler:
         available = np.diff(self.explicit[0]) if arm == "explicit" else self.n_items - np.diff(rated.indptr)
         able = np.repeat(available > 0, np.diff(train.indptr))
         self.left_out = int((~able).sum())
+        self.liked = train.indices  # every training positive: an item stands here as often as it is liked
         self.users = np.repeat(np.arange(interactions.n_users, dtype=np.int32), np.diff(train.indptr))[able]
         self.positives = train.indices[able]
         if len(self.users) == 0:
@@ -55,13 +59,35 @@ class TripletSampler:
         return np.stack([users, self.positives[order], self._negatives(users, rng)], axis=1)
 
     def _negatives(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        if self.arm == "uniform":
-            return _unrated(users, rng.random(len(users)), *self.rated, self.n_items)
+        if self.arm in ("uniform", "popularity"):
+            uniform = _unrated(users, rng.random(len(users)), *self.rated, self.n_items)
+            return uniform if self.arm == "uniform" else self._popular(users, uniform, rng)
         explicit = _rated(users, rng.random(len(users)), *self.explicit)
         if self.arm == "explicit":
             return explicit
         take_explicit = (rng.random(len(users)) < 0.5) & (explicit >= 0)
         return np.where(take_explicit, explicit, _unrated(users, rng.random(len(users)), *self.rated, self.n_items))
+
+    def _popular(self, users: np.ndarray, otherwise: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draws again where the user rated the item; ``otherwise`` stands where ROUNDS draws found none."""
+        found, open_rows = otherwise.copy(), np.arange(len(users))
+        for _ in range(ROUNDS):
+            drawn = self.liked[rng.integers(0, len(self.liked), len(open_rows))]
+            rated = _is_rated(users[open_rows], drawn, *self.rated)
+            found[open_rows[~rated]] = drawn[~rated]
+            open_rows = open_rows[rated]
+        return found
+
+
+@njit(cache=True)
+def _is_rated(users, candidates, starts, items):  # type: ignore[no-untyped-def]
+    """Whether each candidate is among the sorted items of its user."""
+    found = np.empty(len(users), np.bool_)
+    for row, user in enumerate(users):
+        own = items[starts[user] : starts[user + 1]]
+        place = np.searchsorted(own, candidates[row])
+        found[row] = place < len(own) and own[place] == candidates[row]
+    return found
 
 
 @njit(cache=True)

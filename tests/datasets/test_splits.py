@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mrlm_core.datasets.splits import Split, interactions, random_split
+from mrlm_core.datasets.splits import Split, interactions, random_split, split_by
 from mrlm_core.errors import DatasetError
 
 
@@ -80,3 +80,45 @@ def test_latest_without_timestamps_is_a_seeded_shuffle() -> None:
     assert sorted(first.latest(28)[0]) == list(range(28))
     assert first.latest(28).tolist() == again.latest(28).tolist()
     assert first.latest(28).tolist() != other.latest(28).tolist()
+
+
+@pytest.fixture
+def many() -> pd.DataFrame:
+    """Users of 1 to 40 ratings, in random order of rows; a row's time is its number in a shuffle."""
+    rng = np.random.default_rng(0)
+    users = rng.permutation(np.repeat(np.arange(40), np.arange(1, 41)))
+    return pd.DataFrame({"user": users, "timestamp": rng.permutation(len(users))})
+
+
+def sizes(split: Split, users: pd.Series) -> np.ndarray:
+    """Ratings of each user in each part, ``[users, 3]``."""
+    return np.stack([np.bincount(users.iloc[rows], minlength=users.max() + 1) for rows in vars(split).values()], axis=1)
+
+
+def test_over_all_is_the_random_split(many: pd.DataFrame) -> None:
+    ours, plain = split_by("over-all", many, 0.7, 0.2, 5), random_split(len(many), 0.7, 0.2, 5)
+    assert all(np.array_equal(a, b) for a, b in zip(vars(ours).values(), vars(plain).values(), strict=True))
+
+
+def test_within_user_cuts_each_users_ratings_by_the_ratios(many: pd.DataFrame) -> None:
+    split, other = (split_by("within-user", many, 0.7, 0.2, seed) for seed in (1, 2))
+    counts = sizes(split, many["user"])
+    whole = counts.sum(axis=1, keepdims=True)
+    assert np.array_equal(whole.ravel(), np.arange(1, 41))
+    assert np.abs(counts - whole * [0.7, 0.2, 0.1]).max() <= 1
+    assert not np.array_equal(split.test, other.test)
+
+
+def test_by_time_trains_on_the_oldest_and_tests_on_the_newest(many: pd.DataFrame) -> None:
+    split = split_by("by-time", many, 0.7, 0.2, 0)
+    times = [many["timestamp"].to_numpy()[rows] for rows in vars(split).values()]
+    assert [part.min() for part in times] == [0, len(times[0]), len(times[0]) + len(times[1])]
+    with pytest.raises(DatasetError, match="timestamps"):
+        split_by("by-time", many[["user"]], 0.7, 0.2, 0)
+
+
+@pytest.mark.parametrize("kind", ["over-all", "within-user", "by-time"])
+def test_more_training_leaves_a_test_part_within_that_of_less(kind: str, many: pd.DataFrame) -> None:
+    less, more = (split_by(kind, many, ratio, 0.2, 3) for ratio in (0.55, 0.7))
+    assert set(more.test) < set(less.test)
+    assert set(less.train) < set(more.train)

@@ -41,6 +41,18 @@ def test_triplet_metric_loss_is_lowest_when_the_positive_is_near():
     assert float(losses.triplet_metric_loss(near, far, near)) == pytest.approx(2)
 
 
+@pytest.mark.parametrize(
+    ("form", "plain"),
+    [("hinge", lambda gap: np.maximum(gap + 0.3, 0)), ("bpr", lambda gap: np.log(1 + np.exp(4 * gap)))],
+)
+def test_the_metric_loss_with_a_margin_or_as_bpr(form, plain, rng):
+    user, positive, negative = (rng.normal(size=(6, 5)) for _ in range(3))
+    rows = [part / np.linalg.norm(part, axis=1, keepdims=True) for part in (user, positive, negative)]
+    gap = (rows[0] * rows[2]).sum(1) - (rows[0] * rows[1]).sum(1)  # distance to the positive minus to the negative
+    found = losses.triplet_metric_loss(user, positive, negative, form, margin=0.3, scale=4.0)
+    assert float(found) == pytest.approx(plain(gap).mean(), rel=1e-5)
+
+
 def test_identity_loss_is_equations_4_and_5(rng, check_gradients):
     user_ids, positive_ids, negative_ids = rng.integers(USERS, size=B), *rng.integers(ITEMS, size=(2, B))
 

@@ -1,6 +1,7 @@
 """MRLM and U-GFRL as recommenders: the preference is chosen on validation, and the test part is never read."""
 
 import dataclasses
+import shutil
 from itertools import product
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from mrlm_core.config import PREFERENCE_FORMS, preset
 from mrlm_core.datasets.splits import interactions, random_split
 from mrlm_core.evaluation.selection import mean_recall, users_of
+from mrlm_core.model.mrlm import MRLM
 from mrlm_core.model.preference import Preference, fold
 from mrlm_core.training.recommender import MRLMRecommender, preference_grid
 
@@ -119,3 +121,68 @@ def test_without_clusters_it_is_u_gfrl_and_ranks_by_global_vectors(parts, vector
     g_user, g_item, _ = model.representations
     cosine = (g_user @ g_item.T) / np.linalg.norm(g_user, axis=1)[:, None] / np.linalg.norm(g_item, axis=1)
     np.testing.assert_allclose(model.score(np.arange(USERS)), cosine, rtol=1e-5)
+
+
+CLUSTERS = {"text": np.arange(ITEMS, dtype=np.int32) % 3}
+SHORT = {"protocol.selection_cutoff": 10, "training.max_epochs": 3, "training.patience": 3}
+
+
+def test_in_sequence_the_global_module_is_that_of_training_it_alone(parts, vectors):
+    """Then it stays, statistics included, while the multimodal one is trained; the history holds both."""
+    alone, both = (MRLMRecommender("tiny", **SHORT, **{"training.schedule": schedule})
+                   for schedule in ("joint", "sequential"))
+    alone.fit(parts, 2, vectors)
+    both.fit(parts, 2, vectors, CLUSTERS)
+    rows = both.history.rows
+    assert len(rows) > alone.history.epochs
+    first, second = rows[:alone.history.epochs], rows[alone.history.epochs:]
+    assert [row["loss_g1"] for row in first] != [row["loss_g1"] for row in second]
+    assert second[-1]["loss_m_text"] < second[0]["loss_m_text"]
+    best = max(first, key=lambda row: row["validation"])["validation"]
+    frozen = mean_recall(*fold(both.representations, parts.latest(1), Preference("global-only", 1.0, 1)), parts, 10)
+    assert frozen == pytest.approx(best)
+
+
+def test_the_module_that_is_not_learned_does_not_move(parts, vectors):
+    """Of the global one not even the statistics, for the multimodal one is made of its vectors."""
+    network = MRLM(preset("tiny").model, *vectors, CLUSTERS)
+    learned = {"global": list(network.trunk.trainable_variables),
+               "multimodal": list(network.siamese.trainable_variables)}
+    statistics = [v for v in network.trunk.non_trainable_variables if "moving" in v.path]
+    assert statistics
+    rows = np.stack(np.unravel_index(np.arange(64), (USERS, 3, 2)), axis=1).astype(np.int32)
+    for module, other in (("global", "multimodal"), ("multimodal", "global")):
+        network.learn(module)
+        network.compile(optimizer="sgd")
+        still = learned[other] + (statistics if module == "multimodal" else [])
+        before, moving = [np.array(v) for v in still], [np.array(v) for v in learned[module]]
+        network.fit(rows, batch_size=32, verbose=0)
+        assert all(np.array_equal(old, np.array(v)) for old, v in zip(before, still, strict=True))
+        assert not all(np.array_equal(old, np.array(v)) for old, v in zip(moving, learned[module], strict=True))
+
+
+def test_a_killed_sequence_goes_on_to_the_same_scores(parts, vectors, tmp_path):
+    settings = {**SHORT, "training.schedule": "sequential"}
+    whole, killed, resumed = (MRLMRecommender("tiny", **settings) for _ in range(3))
+    whole.fit(parts, 2, vectors, CLUSTERS)
+    killed.fit(parts, 2, vectors, CLUSTERS, checkpoint=tmp_path)
+    shutil.rmtree(tmp_path / "multimodal")  # as if it had not been reached
+    resumed.fit(parts, 2, vectors, CLUSTERS, checkpoint=tmp_path)
+    np.testing.assert_array_equal(resumed.score(np.arange(USERS)), whole.score(np.arange(USERS)))
+
+
+def test_permuted_coordinates_are_one_order_for_users_and_items(parts, vectors):
+    model = MRLMRecommender("tiny", **SHORT, **{"model.coordinates": "permuted"})
+    users, items = model._ordered(vectors, seed=3)
+    np.testing.assert_allclose(users @ items.T, vectors[0] @ vectors[1].T, rtol=1e-4, atol=1e-5)
+    assert not np.array_equal(users, vectors[0])
+    assert not np.array_equal(users, model._ordered(vectors, seed=4)[0])
+
+
+def test_descriptions_at_the_input_lengthen_the_initial_vectors_and_leave_no_second_module(parts, vectors):
+    longer = tuple(np.hstack([side, side]) for side in vectors)
+    model = MRLMRecommender("tiny", **SHORT, **{"model.modalities": "input"})
+    model.fit(parts, 2, longer, {})
+    assert model.network.item_features.shape == (ITEMS, 32)
+    assert model.network.modalities == ()
+    assert model.preference.form == "global-only"

@@ -41,7 +41,7 @@ def drawn(sampler, epochs=20, batch_size=16):
     return np.concatenate([sampler.epoch(np.random.default_rng(seed), batch_size) for seed in range(epochs)])
 
 
-@pytest.mark.parametrize("arm", ["uniform", "explicit", "mixed"])
+@pytest.mark.parametrize("arm", ["uniform", "explicit", "mixed", "popularity"])
 def test_positives_are_training_positives_and_each_appears_in_every_epoch(parts, arm):
     sampler = TripletSampler(parts, arm, triplets_per_positive=2)
     epoch = sampler.epoch(np.random.default_rng(1), batch_size=16)
@@ -125,3 +125,20 @@ def test_no_triplet_at_all_is_an_error():
 def test_an_unknown_arm_is_refused(parts):
     with pytest.raises(ConfigError, match="unifrom"):
         TripletSampler(parts, "unifrom")
+
+
+def test_popular_negatives_are_unrated_and_as_frequent_as_they_are_liked():
+    """User 0 likes item 0; of the items that he did not rate, 1 is liked by three others, 2 by one, 3 by nobody."""
+    others = [(1, 1, 5.0), (2, 1, 5.0), (3, 1, 5.0), (3, 2, 5.0)]
+    sampler = TripletSampler(made([(0, 0, 5.0), (0, 4, 2.0), *others, (1, 4, 5.0)], n_users=4, n_items=5), "popularity")
+    triplets = drawn(sampler, epochs=400)
+    counts = np.bincount(triplets[triplets[:, 0] == 0, 2], minlength=5)
+    assert counts[[0, 3, 4]].sum() == 0  # rated, liked by nobody, rated low
+    assert counts[1] / counts[2] == pytest.approx(3, rel=0.2)
+
+
+def test_who_rated_all_that_is_popular_gets_uniform_negatives():
+    sampler = TripletSampler(made([(0, 0, 5.0), (0, 1, 5.0), (1, 1, 5.0)], n_users=2, n_items=4), "popularity")
+    triplets = drawn(sampler, epochs=60)
+    assert set(triplets[triplets[:, 0] == 0, 2].tolist()) == {2, 3}
+    assert set(triplets[triplets[:, 0] == 1, 2].tolist()) == {0}
