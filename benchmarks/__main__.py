@@ -15,7 +15,7 @@ from mrlm_core.cache import write_text
 RESULTS = Path(__file__).with_name("RESULTS.md")
 # Modules of this package with a function ``run() -> Section``, in the order of the page.
 SECTIONS = ("limits", "training_step", "full_ranking", "data", "peers", "peers_quality", "startup", "gpu", "end_to_end",
-            "clustering", "preprocessing", "quality")
+            "scale_out", "clustering", "preprocessing", "quality")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

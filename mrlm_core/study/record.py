@@ -85,6 +85,13 @@ def load_records(folder: Path) -> list[RunRecord]:
     return sorted(records, key=lambda r: (*(str(r.data["spec"][name]) for name in order), r.folder.name))
 
 
+def found_by(record: RunRecord) -> tuple[str, pd.DataFrame | None]:
+    """What of a record does not depend on when, where and how fast it was made: as JSON, and the users' metrics."""
+    data = {key: value for key, value in record.data.items() if key not in ("stages", "commit")}
+    data["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in data.get("history", [])]
+    return json.dumps(data, sort_keys=True), record.per_user
+
+
 def environment() -> dict[str, Any]:
     """Commit, package versions and device: what else a result may depend on."""
     return {

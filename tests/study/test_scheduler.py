@@ -15,7 +15,7 @@ import pytest
 
 from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, run, run_many, scheduler
-from mrlm_core.study.record import RunRecord
+from mrlm_core.study.record import RunRecord, found_by
 from mrlm_core.study.scheduler import Lost, each, local_cluster
 
 FAST = {"training.max_epochs": 3, "preprocessing.initial_epochs": 1}
@@ -31,16 +31,9 @@ def address() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def _bits(record: RunRecord) -> tuple[str, pd.DataFrame | None]:
-    """What of a record does not depend on when it was made."""
-    data = {key: value for key, value in record.data.items() if key not in ("stages", "commit")}
-    data["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in data.get("history", [])]
-    return json.dumps(data, sort_keys=True), record.per_user
-
-
 def _same(ours: list[RunRecord], theirs: list[RunRecord]) -> None:
     for one, other in zip(ours, theirs, strict=True):
-        assert _bits(one)[0] == _bits(other)[0], one.label
+        assert found_by(one)[0] == found_by(other)[0], one.label
         pd.testing.assert_frame_equal(one.per_user, other.per_user, check_exact=True)
 
 
