@@ -5,7 +5,7 @@ import pytest
 
 from mrlm_core.config import preset
 from mrlm_core.errors import ConfigError
-from mrlm_core.study.growth import elapsed, epoch_on_random, growth, random_problem, seconds_of
+from mrlm_core.study.growth import elapsed, epoch_on_random, growth, peak_bytes, random_problem, seconds_of
 
 
 def test_the_exponent_of_a_power_is_found_and_its_interval_holds_it():
@@ -54,3 +54,11 @@ def test_an_epoch_on_a_random_problem_trains_every_triplet():
     epoch()
     assert int(model.optimizer.iterations) == 2  # batches of 32
     assert any((np.array(weight) != old).any() for weight, old in zip(model.trainable_weights, before, strict=True))
+
+
+def test_peak_bytes_is_the_most_at_once_and_not_the_sum():
+    def twice():
+        for _ in range(2):
+            np.ones(1_000_000).sum()
+
+    assert peak_bytes(twice) == pytest.approx(8e6, rel=0.02)
