@@ -91,7 +91,7 @@ ROWS: tuple[Row, ...] = (
             "patience": 6,
         },
         search={
-            "dim": ("choice", [32, 64, 128]),
+            "dim": ("choice", [16, 32, 64, 128]),
             "unobserved_weight": _IALS.search["unobserved_weight"],
             "latest": ("choice", [5, 10, 20]),
             "cluster_weight": ("float", 0.01, 1.0, True),
