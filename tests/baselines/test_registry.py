@@ -17,7 +17,7 @@ from mrlm_core.errors import ConfigError
 
 def test_order_of_the_tables():
     assert names()[:5] == ("Popularity", "ItemKNN", "EASE", "iALS", "BPR-MF")
-    assert names()[-2:] == ("U-GFRL", "MRLM")
+    assert names()[-3:] == ("U-GFRL", "MRLM", "MRLM-R")
 
 
 @pytest.mark.parametrize(("wrong", "near"), [("Popularty", "Popularity"), ("ials", "iALS"), ("bprmf", "BPR-MF")])

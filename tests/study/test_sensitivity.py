@@ -29,7 +29,7 @@ def shop(shop_workspace):
 def test_each_option_is_alone_and_the_usual_run_comes_first(shop):
     rows = paper_gaps.chosen(["G15", "G12", "G43"])
     found = {trial.name: trial.spec for trial in sensitivity.trials(SPEC, shop, rows)}
-    assert list(found)[:4] == [USUAL, RESEEDED, "G15 explicit", "G15 mixed"]
+    assert list(found)[:5] == [USUAL, RESEEDED, "G15 explicit", "G15 mixed", "G15 drawn by popularity"]
     assert found[USUAL] == SPEC
     usual = settings_of(SPEC.config)
     changed = {name: {key for key, value in settings_of(spec.config).items() if usual[key] != value}
@@ -39,7 +39,7 @@ def test_each_option_is_alone_and_the_usual_run_comes_first(shop):
     assert found["G43 U-GFRL, by cos(g_u, g_v)"].model == "U-GFRL"
     assert found["G43 random clusters"].clusters == "random"
     assert "G15 uniform" not in found
-    assert "G15 drawn by popularity" not in found  # named in the table, not in the program
+    assert "G12 a learned projection to one length" not in found  # named in the table, not in the program
 
 
 def test_another_seed_is_another_training_on_the_same_split(shop, monkeypatch):
@@ -60,7 +60,8 @@ def test_another_seed_is_another_training_on_the_same_split(shop, monkeypatch):
 def test_what_is_usual_depends_on_the_settings_given(shop):
     spec = RunSpec("shop", "MRLM", preset="tiny", settings={"training.negatives": "explicit"})
     found = sensitivity.trials(spec, shop, paper_gaps.chosen(["G15"]))
-    assert [trial.name for trial in found] == [USUAL, RESEEDED, "G15 uniform", "G15 mixed"]
+    expected = [USUAL, RESEEDED, "G15 uniform", "G15 mixed", "G15 drawn by popularity"]
+    assert [trial.name for trial in found] == expected
 
 
 def test_references_take_the_value_of_another_setting():
@@ -80,7 +81,7 @@ def test_an_option_that_the_dataset_does_not_allow_is_left_out_with_the_reason(s
     liked = type(shop)(**{**vars(shop), "ratings": shop.ratings[shop.ratings["rating"] >= shop.positive_threshold]})
     assert sensitivity.lacking(Option("a", needs=("low ratings",)), liked).endswith("has no low ratings")
     left = sensitivity.trials(SPEC, liked, paper_gaps.chosen(["G15"]))
-    assert [trial.name for trial in left] == [USUAL, RESEEDED]
+    assert [trial.name for trial in left] == [USUAL, RESEEDED, "G15 drawn by popularity"]
 
 
 def record(name, values, seed=0, metric="recall@20", failed=False) -> NamedRecord:
