@@ -63,10 +63,11 @@ def make_release(
     models = list(dict.fromkeys(spec.model for spec in specs))
     groups = {model: [spec for spec in specs if spec.model == model] for model in models}
     before = earlier(data.name, plan)
+    known = {record.data["spec"]["model"] for record in before.records}  # a model may be newer than the release
     done: dict[str, tuple[list[RunRecord], pd.DataFrame]] = {
         model: ([r for r in before.records if r.data["spec"]["model"] == model],
                 before.trials[before.trials["model"] == model])
-        for model in models if model not in before.pending
+        for model in models if model in known and model not in before.pending
     }
     pending = list(models)
     for place, result in each(partial(_one_model, plan=plan, before=before), list(groups.values()), scheduler):

@@ -107,6 +107,20 @@ def test_a_release_goes_on_elsewhere_from_what_was_committed(
     pd.testing.assert_frame_equal(again.trials[same], whole.trials[same])
 
 
+def test_a_model_that_is_newer_than_the_release_is_pending_until_it_has_run(
+    few: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_release("shop", PLAN)
+    monkeypatch.setattr(registry, "names", lambda: (*few, "iALS"))
+
+    def stop(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):  # after the first of them
+        make_release("shop", PLAN, say=stop)
+    assert released(NAME).pending == ["iALS"]
+
+
 def test_another_plan_or_other_code_is_another_release(
     workspace: Path, few: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
