@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from mrlm_core.baselines import registry
 from mrlm_core.baselines.row import EVERY, RAW, Row
 from mrlm_core.cache import content_hash
@@ -56,8 +58,6 @@ def encoded(row: Row, dataset: Dataset, wanted: tuple[str, ...] | None) -> tuple
 
 def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dict[str, Any], dict[str, Any]]:
     """The inputs by name, and the artefacts that they came from (for the record)."""
-    from mrlm_core.baselines.content import side_by_side  # brings Keras, which takes seconds to import
-
     config, row = spec.config, registry.row(spec.model)
     inputs: dict[str, Any] = {}
     sources: dict[str, Any] = {}
@@ -80,13 +80,13 @@ def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dic
         inputs["clusters"] = pipeline.assign(made, spec.clusters, spec.seed)
         if row.family == "mrlm" and config.model.modalities == "input":
             inputs["initial_vectors"] = at_input.beside(
-                inputs["initial_vectors"], side_by_side(features(tuple(made))), split.train
+                inputs["initial_vectors"], _side_by_side(features(tuple(made))), split.train
             )
             inputs["clusters"] = {}
     if "features" in row.inputs:
         inputs["features"] = features(as_vectors(row, dataset, spec.modalities))
     if "content" in row.inputs:
-        inputs["content"] = side_by_side(features(others(row, dataset, spec.modalities)))
+        inputs["content"] = _side_by_side(features(others(row, dataset, spec.modalities)))
     if "attributes" in row.inputs:
         from mrlm_core.preprocessing.fields import field_table
 
@@ -103,6 +103,12 @@ def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dic
         graphs = _of_kind("knowledge", own(row, dataset, spec.modalities), dataset)
         inputs["triples"] = read_triples(dataset, graphs[0]) if graphs else None
     return inputs, {name: vars(source) for name, source in sources.items()}
+
+
+def _side_by_side(features: dict[str, Features]) -> np.ndarray:
+    from mrlm_core.baselines.content import side_by_side  # brings Keras, which models without content do not need
+
+    return side_by_side(features)
 
 
 def _of_kind(kind: str, names: tuple[str, ...], dataset: Dataset) -> list[str]:
