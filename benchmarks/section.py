@@ -84,9 +84,13 @@ def description() -> list[str]:
     processor, flags = _processor()
     return [
         f"{processor}, {len(os.sched_getaffinity(0))} cores; {' '.join(flags)}",
-        f"Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy")),
+        f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in (_backend(), "keras", "numpy")),
     ]
+
+
+def _backend() -> str:
+    """Keras' backend, without loading it: a machine with an accelerator may have JAX alone."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def _processor() -> tuple[str, list[str]]:

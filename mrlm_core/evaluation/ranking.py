@@ -98,13 +98,13 @@ def block_size(n_items: int, width: int = 0) -> int:
 
 def inner_product(user_vectors: np.ndarray, item_vectors: np.ndarray) -> Score:
     """The score function of a model that is a product of vectors ``[U, d]`` and ``[V, d]``."""
-    import tensorflow as tf
+    from keras import ops
 
-    items = tf.constant(np.ascontiguousarray(item_vectors.T), tf.float32)  # [d, V]: small blocks of users go faster
+    items = ops.convert_to_tensor(np.ascontiguousarray(item_vectors.T), "float32")  # [d, V]: small blocks go faster
 
     def score(users: np.ndarray) -> Any:
         with _full_float32():
-            return tf.matmul(tf.constant(user_vectors[users], tf.float32), items)
+            return ops.matmul(ops.convert_to_tensor(user_vectors[users], "float32"), items)
 
     return score
 
@@ -121,6 +121,14 @@ def known_users(users: np.ndarray, n_users: int) -> np.ndarray:
 @contextmanager
 def _full_float32() -> Iterator[None]:
     """Keep GPUs from rounding the factors to TF32, which would make the ranking inexact."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        with jax.default_matmul_precision("highest"):
+            yield
+        return
     import tensorflow as tf
 
     before = tf.config.experimental.tensor_float_32_execution_enabled()
