@@ -84,7 +84,8 @@ def description() -> list[str]:
     processor, flags = _processor()
     return [
         f"{processor}, {len(os.sched_getaffinity(0))} cores; {' '.join(flags)}",
-        f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in (_backend(), "keras", "numpy")),
+        f"Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in (_backend(), "keras", "numpy")),
     ]
 
 
