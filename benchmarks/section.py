@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from mrlm_core.cache import write_text
+from mrlm_core.config import keras_backend
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = Path(__file__).with_name("results")  # a folder a machine, one JSON a section: each can be measured again alone
@@ -85,13 +86,8 @@ def description() -> list[str]:
     return [
         f"{processor}, {len(os.sched_getaffinity(0))} cores; {' '.join(flags)}",
         f"Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in (_backend(), "keras", "numpy")),
+        + ", ".join(f"{name} {version(name)}" for name in (keras_backend(), "keras", "numpy")),
     ]
-
-
-def _backend() -> str:
-    """Keras' backend, without loading it: a machine with an accelerator may have JAX alone."""
-    return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def _processor() -> tuple[str, list[str]]:

@@ -59,7 +59,7 @@ def _add_release(release: argparse.ArgumentParser) -> None:
     release.add_argument("--seeds", type=int, default=3, metavar="N", help="number of splits and seeds (3)")
     release.add_argument("--trials", type=int, default=1, metavar="N", help="settings tried a model, on validation (1)")
     release.add_argument("--minutes", type=float, metavar="M",
-                         help="with --trials: a model's trials start within so many minutes of its own (no limit)")
+                         help="with --trials: so many minutes for a model's trials, shared out among them (no limit)")
     release.add_argument("--scheduler", metavar="S", help=_SCHEDULER)
     release.add_argument("--encoders", action="store_true", help="compare the encoders of its modalities, not models")
     release.add_argument("--weights", action="append", default=[], metavar="NETWORK=FILE",

@@ -6,6 +6,7 @@ A G and two digits, here and in docstrings, is a row of data/paper/gaps.yml: wha
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -174,6 +175,14 @@ def workspace() -> Path:
     if "MRLM_WORKSPACE" in os.environ:
         return Path(os.environ["MRLM_WORKSPACE"])
     return _CHECKOUT if (_CHECKOUT / "notebooks").is_dir() else Path.cwd()
+
+
+def keras_backend() -> str:
+    """Name of the backend that Keras computes on here, as KERAS_BACKEND or its own file says; does not load Keras."""
+    if "KERAS_BACKEND" in os.environ:
+        return os.environ["KERAS_BACKEND"]
+    written = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "keras.json"
+    return json.loads(written.read_text(encoding="utf-8"))["backend"] if written.exists() else "tensorflow"
 
 
 def source_folder(name: str, holding: str) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from mrlm_core.baselines.history import HistoryNetwork, HistoryRecommender
-from mrlm_core.baselines.network import Tensor, histories, masked_mean, masked_softmax
+from mrlm_core.baselines.network import Tensor, histories, masked_mean, masked_softmax, without
 from mrlm_core.baselines.sentences import PADDING, Sentences
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.preprocessing.vectors import Features, unit_rows
@@ -86,7 +86,7 @@ class CAMNNetwork(HistoryNetwork):
 
     def __init__(self, history: np.ndarray, reader: CrossAttention, settings: CAMN, content: np.ndarray | None) -> None:
         super().__init__(history, len(reader.words), settings.dim, settings.l2, content, settings.content_units)
-        self.hops, self.reader = settings.hops, reader
+        self.hops, self.dim, self.reader = settings.hops, settings.dim, reader
         self.users = self.table(self.n_users, settings.dim, "users")
         self.to_item = keras.layers.Dense(settings.dim)
         self.keys, self.values = (keras.layers.Dense(settings.dim, use_bias=False) for _ in range(2))
@@ -99,13 +99,28 @@ class CAMNNetwork(HistoryNetwork):
             read = ops.concatenate([read, self.content(items, training=training)], axis=1)
         return self.rows(self.items, items) + self.to_item(read)
 
+    def call(self, triplets: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """As for any network, but an item that both sides read is read once: that is nearly all that a step costs."""
+        self._squares = []
+        users, positives, negatives = triplets[:, 0], triplets[:, 1], triplets[:, 2]
+        history, items = ops.take(self.past, users, axis=0), ops.concatenate([positives, negatives])
+        shape = ops.shape(history)
+        vectors = self.read_once(ops.concatenate([ops.reshape(ops.maximum(history, 0), (-1,)), items]), training)
+        liked = ops.reshape(vectors[: shape[0] * shape[1]], (*shape, self.dim))
+        self.rows(self.items, items)  # penalised as if read here
+        states = self.answered(users, liked, without(history, positives))
+        return self.scores(states, *ops.split(vectors[shape[0] * shape[1] :], 2))
+
     def item_states(self, items: Tensor, training: bool = False) -> Tensor:
         """e_i."""
         return self.item_vectors(items, training)
 
     def user_states(self, users: Tensor, targets: Tensor, training: bool = False) -> Tensor:
         """q_H; the target is not in the memory."""
-        liked, readable = self.liked(users, targets, training)
+        return self.answered(users, *self.liked(users, targets, training))
+
+    def answered(self, users: Tensor, liked: Tensor, readable: Tensor) -> Tensor:
+        """q_H ``[B, d]`` of ``users`` ``[B]`` with a memory ``[B, L, d]`` of which ``readable`` ``[B, L]`` counts."""
         keys, values, state = self.keys(liked), self.values(liked), self.rows(self.users, users)
         for _ in range(self.hops):
             weights = masked_softmax(ops.sum(keys * state[:, None], axis=2), readable)

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from mrlm_core.baselines.history import HistoryNetwork, HistoryRecommender, distinct
+from mrlm_core.baselines.distinct import distinct
+from mrlm_core.baselines.history import HistoryNetwork, HistoryRecommender
 from mrlm_core.baselines.network import Tensor, histories, masked_mean, without
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.model.losses import unit_rows

@@ -6,16 +6,15 @@ Shapes: B rows of a batch, L items of a history, V items, k the length of an ite
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 from mrlm_core.baselines.content import ContentBlock
+from mrlm_core.baselines.distinct import once
 from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, without
 from mrlm_core.datasets.splits import Interactions
-from mrlm_core.training.optimizer import on_tensorflow
 
 
 class HistoryNetwork(TripletNetwork):
@@ -37,10 +36,14 @@ class HistoryNetwork(TripletNetwork):
     def liked(self, users: Tensor, targets: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """Vectors ``[B, L, k]`` of the histories of ``users`` and which may be read, ``[B, L]``: never the target's."""
         history = ops.take(self.past, users, axis=0)
+        return self.read_once(ops.maximum(history, 0), training), without(history, targets)
+
+    def read_once(self, items: Tensor, training: bool = False) -> Tensor:
+        """Vectors ``[..., k]`` of ``items`` ``[...]``, none made twice; they do not count in the penalty."""
         counted = len(self._squares)
-        vectors = once(ops.maximum(history, 0), lambda items: self.item_vectors(items, training))
+        vectors = once(items, lambda found: self.item_vectors(found, training))
         self._squares = self._squares[:counted]  # an item is penalised as a candidate, not again wherever it is read
-        return vectors, without(history, targets)
+        return vectors
 
     def id_and_content(self, items: Tensor, training: bool = False) -> Tensor:
         """The items' own vectors, with z_i beside them in a "+"."""
@@ -59,21 +62,3 @@ class HistoryRecommender(NetworkRecommender):
     def facts(self) -> dict[str, Any]:
         """Whether the newest items of a history are so by time, or by a seeded random order."""
         return {"newest_by": self.newest_by}
-
-
-def distinct(indices: Tensor) -> tuple[Tensor, Tensor]:
-    """The values among ``indices`` ``[n]``, each once, and where each index found its own, ``[n]``.
-
-    Only TensorFlow can let the number of values depend on the data; elsewhere all are kept, which costs time alone.
-    """
-    if not on_tensorflow():
-        return indices, ops.arange(ops.shape(indices)[0])
-    import tensorflow as tf
-
-    return tuple(tf.unique(indices))
-
-
-def once(indices: Tensor, states_of: Callable[[Tensor], Any]) -> Tensor:
-    """``states_of`` indices ``[...]`` -> ``[..., k]``, computed once for each distinct one."""
-    found, places = distinct(ops.reshape(indices, (-1,)))
-    return ops.take(states_of(found), ops.reshape(places, ops.shape(indices)), axis=0)

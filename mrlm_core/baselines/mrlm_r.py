@@ -101,10 +101,7 @@ class RepairedNetwork(TripletNetwork):
             return super().compute_loss(y_pred=y_pred, training=training) + of_modalities
         positive = y_pred["positive"][:, None]
         loss = ops.mean(ops.logsumexp(ops.concatenate([positive, y_pred["against_all"]], axis=1) - positive, axis=1))
-        penalty = self.l2 / 2 * y_pred["size"]
-        self.terms["ranking"].update_state(loss)
-        self.terms["penalty"].update_state(penalty)
-        return loss + penalty + of_modalities
+        return self.with_penalty(loss, y_pred["size"]) + of_modalities
 
     def _initial(self, side: int, indices: Tensor, penalised: bool = True) -> Tensor:
         """Initial vectors ``[..., d_0]``: as given, plus what training has moved them by, which is penalised."""

@@ -9,9 +9,10 @@ import numpy as np
 from keras import ops
 
 from mrlm_core.baselines.content import ContentBlock
+from mrlm_core.baselines.distinct import once
 from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, histories, without
 from mrlm_core.baselines.sentences import Sentences
-from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordConvolution, once
+from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordConvolution
 from mrlm_core.datasets.splits import Interactions
 
 WIDTHS = (3,)  # Chen et al., section 4.1.3

@@ -92,7 +92,11 @@ class TripletNetwork(keras.Model, ABC):
             loss = ops.mean(ops.square(positive - 1)) + ops.mean(ops.square(negative))
         else:
             loss = ops.mean(ops.softplus(-positive)) + ops.mean(ops.softplus(negative))
-        penalty = self.l2 / 2 * y_pred["size"]
+        return self.with_penalty(loss, y_pred["size"])
+
+    def with_penalty(self, loss: Tensor, size: Tensor) -> Tensor:
+        """``loss`` plus l2 / 2 of the ``size`` of the rows read; keeps the mean of both."""
+        penalty = self.l2 / 2 * size
         self.terms["ranking"].update_state(loss)
         self.terms["penalty"].update_state(penalty)
         return loss + penalty

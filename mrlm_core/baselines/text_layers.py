@@ -11,9 +11,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from mrlm_core.baselines.distinct import distinct
 from mrlm_core.baselines.network import Tensor, masked_softmax
 from mrlm_core.baselines.sentences import PADDING, Sentences
-from mrlm_core.training.optimizer import on_tensorflow
 
 Encoder = Callable[[Tensor], Tensor]
 EMPTY = 0  # the sentence without a word
@@ -102,21 +102,3 @@ class AttentionPool(keras.layers.Layer):
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None) -> None:
         """Nothing is left to be masked."""
-
-
-def distinct(indices: Tensor) -> tuple[Tensor, Tensor]:
-    """The values among ``indices`` ``[n]``, each once, and where each index found its own, ``[n]``.
-
-    Only TensorFlow can let the number of values depend on the data; elsewhere all are kept, which costs time alone.
-    """
-    if not on_tensorflow():
-        return indices, ops.arange(ops.shape(indices)[0])
-    import tensorflow as tf
-
-    return tuple(tf.unique(indices))
-
-
-def once(indices: Tensor, states_of: Encoder) -> Tensor:
-    """``states_of`` indices ``[...]`` -> ``[..., k]``, computed once for each distinct one."""
-    found, places = distinct(ops.reshape(indices, (-1,)))
-    return ops.take(states_of(found), ops.reshape(places, ops.shape(indices)), axis=0)

@@ -17,10 +17,10 @@ from typing import Any
 import pandas as pd
 
 from mrlm_core.cache import atomic, write_text
-from mrlm_core.config import workspace
+from mrlm_core.config import keras_backend, workspace
 
 NOT_CODE = (":!book/results", ":!benchmarks/results", ":!benchmarks/RESULTS.md")
-PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "scikit-learn")
+PACKAGES = ("keras", "numpy", "scipy", "pandas", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def environment() -> dict[str, Any]:
     """Commit, package versions and device: what else a result may depend on."""
     return {
         "commit": _commit(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(),
+                     **{name: version(name) for name in (keras_backend(), *PACKAGES)}},
         "device": _device(),
     }
 
@@ -144,12 +145,20 @@ def _git(*arguments: str) -> str:
     return asked.stdout.strip()
 
 
-def _device() -> str:
+def accelerators() -> list[str]:
+    """Names of the accelerators that Keras' backend sees; none where it computes on the processor."""
+    if keras_backend() == "jax":
+        import jax
+
+        return [f"{device.device_kind} ({device.platform})" for device in jax.devices() if device.platform != "cpu"]
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
-    return ", ".join(names) or f"CPU, {platform.machine()}, {_cores()} cores"
+    return [str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in gpus]
+
+
+def _device() -> str:
+    return ", ".join(accelerators()) or f"CPU, {platform.machine()}, {_cores()} cores"
 
 
 def _cores() -> int:

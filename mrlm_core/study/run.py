@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from mrlm_core.baselines import registry
 from mrlm_core.cache import code_hash, content_hash
-from mrlm_core.config import settings_of, workspace
+from mrlm_core.config import keras_backend, settings_of, workspace
 from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.datasets.splits import Interactions, Split, interactions, split_by
 from mrlm_core.errors import ConfigError, DatasetError, problem
@@ -25,6 +25,7 @@ from mrlm_core.study.inputs import encoded, inputs_of, missing
 from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
 from mrlm_core.study.scheduler import Lost, each
 from mrlm_core.study.spec import RunSpec, dataset_folder
+from mrlm_core.training.time_limit import OutOfTime
 
 # What every run's numbers depend on besides its model; models that read more add the pipeline.
 PROTOCOL_MODULES = ("mrlm_core.evaluation.metrics", "mrlm_core.datasets.splits", "mrlm_core.datasets.contract")
@@ -62,6 +63,9 @@ def kept(
     stages = Stages()
     try:
         result, per_user = run(stages, folder / "checkpoint")
+    except OutOfTime:  # a record that went on from here would tell of a part of the training's time only
+        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        raise
     except (ConfigError, DatasetError):
         raise
     except Exception as error:  # a diverged training too: recorded, shown as failed in every table
@@ -118,7 +122,7 @@ def run_key(spec: RunSpec, dataset: Dataset) -> str:
     if not _reads_pipeline(spec):  # then only the protocol matters, whatever the preset
         resolved["settings"] = {k: v for k, v in settings_of(spec.config).items() if k.startswith("protocol.")}
         resolved.pop("preset")
-    resolved["dataset"] = dataset.name
+    resolved["dataset"], resolved["backend"] = dataset.name, keras_backend()  # another one rounds otherwise
     encoders = [choice.inputs(spec.config.preprocessing) for choice in _encoders(spec, dataset)]
     row = registry.row(spec.model)
     # The model's own row in place of the registry's code: another model's row is none of its business.

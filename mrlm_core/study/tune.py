@@ -21,9 +21,11 @@ from mrlm_core.study.inputs import missing
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.run import run_key, run_or_load
 from mrlm_core.study.spec import RunSpec
+from mrlm_core.training.time_limit import OutOfTime, within
 
 COLUMNS = ("model", "trial", "value", "state", "seconds", "hyperparameters", "error", "search")
 ENDLESS = float("inf")
+STOPPED = "stopped at its share of the time"  # in place of an error: the trial counts with what it had reached
 
 
 class SearchError(UserError):
@@ -44,18 +46,19 @@ def tune(
     """The settings of ``spec.model`` with the best validation Recall among ``n_trials`` of its search space.
 
     The first trial is the default; the rest are drawn at random, each by a seed of its own. Scores come from validation
-    alone, on the split and seed of ``spec``. No trial starts once the finished ones took ``seconds`` of processor time
-    together, which other programs on the machine do not change; what all models share, the preprocessing, does not
-    count. A failed trial is recorded as failed and the search goes on. A
-    search that was stopped, or asked for more, goes on as if it had never stopped; ``known`` are trials of searches on
-    other machines, as ``trials_of`` gives them, which are taken over. Raises SearchError when all failed. Gap G32.
+    alone, on the split and seed of ``spec``. ``seconds`` of processor time, which other programs on the machine do not
+    change, are shared out among the trials: a training that outlasts an equal share of what is left is stopped after
+    the epoch, and counts with the best that it had reached. No trial starts once nothing is left; what all models
+    share, the preprocessing, does not count. A failed trial is recorded as failed and the search goes on. A search
+    that was interrupted, or asked for more, goes on; ``known`` are trials of searches on other machines, as
+    ``trials_of`` gives them, which are taken over. Raises SearchError when all failed. Gap G32.
     """
     if n_trials <= 1 or not _searchable(spec, dataset):
         return Search(spec, pd.DataFrame(columns=COLUMNS))
     study = _study(spec, dataset)
     made = _of_search(known, study)
-    while len(done := _finished(study)) < n_trials and sum(_seconds(trial) for trial in done) < seconds:
-        _run_trial(study, spec, len(done), made.get(len(done)))
+    while len(done := _finished(study)) < n_trials and (left := seconds - sum(map(_seconds, done))) > 0:
+        _run_trial(study, spec, len(done), left / (n_trials - len(done)), made.get(len(done)))
     trials = _table(spec.model, study)
     if trials["value"].isna().all():
         raise SearchError(
@@ -90,7 +93,8 @@ def trials_of(specs: Sequence[RunSpec], dataset: Dataset) -> pd.DataFrame:
     """Every finished trial of the searches that ``tuned`` made of ``specs``, in one table, a row a trial.
 
     Columns ``COLUMNS``: ``trial`` from 0, the default; ``value`` the validation Recall, NaN if it failed; ``state``
-    "COMPLETE" or "FAIL"; ``hyperparameters`` as JSON, those that differ from the default; ``error`` empty if none;
+    "COMPLETE" or "FAIL"; ``hyperparameters`` as JSON, those that differ from the default; ``error`` empty if none, or
+    STOPPED;
     ``search`` names model, default, space, data and code, so that only equal ones are gone on with.
     """
     if not _journal(dataset).exists():
@@ -110,13 +114,15 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def outcome(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a model: settings tried, failed, minutes, the default's value, the best value and the settings of it."""
+    """One row a model: settings tried, failed, stopped by the clock, minutes, the default's value, the best value and
+    the settings of it."""
     rows = {}
     for model, own in trials.groupby("model", sort=False):
         values = own.set_index("trial")["value"]
         best = None if values.isna().all() else own["hyperparameters"].iloc[int(np.nanargmax(values))]
         rows[model] = {
-            "tried": len(own), "failed": int(values.isna().sum()), "minutes": own["seconds"].sum() / 60,
+            "tried": len(own), "failed": int(values.isna().sum()), "stopped": int((own["error"] == STOPPED).sum()),
+            "minutes": own["seconds"].sum() / 60,
             "default": values.get(0, np.nan), "best": values.max(),
             "chosen": "none ran" if best is None else _readable(best),
         }
@@ -130,8 +136,8 @@ def with_values(spec: RunSpec, values: Mapping[str, Any]) -> RunSpec:
     return replace(spec, hyperparameters={**spec.hyperparameters, **values})
 
 
-def _run_trial(study: Any, spec: RunSpec, number: int, made: Mapping[str, Any] | None) -> None:
-    """One more trial; what a killed one had drawn is drawn again, for the seed depends on its number alone."""
+def _run_trial(study: Any, spec: RunSpec, number: int, share: float, made: Mapping[str, Any] | None) -> None:
+    """One more trial, of ``share`` seconds; what a killed one had drawn is drawn again, as its number is its seed."""
     import optuna
 
     seed = zlib.crc32(f"{spec.model} {spec.seed} {number}".encode())
@@ -139,7 +145,9 @@ def _run_trial(study: Any, spec: RunSpec, number: int, made: Mapping[str, Any] |
     trial = study.ask()
     values = {} if number == 0 else _suggest(trial, registry.row(spec.model).search)
     trial.set_user_attr("values", values)
-    value, seconds, error = _score(spec, values) if made is None else (made["value"], made["seconds"], made["error"])
+    value, seconds, error = (
+        _score(spec, values, share) if made is None else (made["value"], made["seconds"], made["error"])
+    )
     failed = value is None or np.isnan(value)
     trial.set_user_attr("seconds", seconds)
     trial.set_user_attr("error", error or ("no validation score" if failed else ""))
@@ -149,11 +157,14 @@ def _run_trial(study: Any, spec: RunSpec, number: int, made: Mapping[str, Any] |
         study.tell(trial, value)
 
 
-def _score(spec: RunSpec, values: Mapping[str, Any]) -> tuple[float | None, float, str]:
-    """Validation Recall with ``values`` (None if it failed), the seconds that count, and the error."""
+def _score(spec: RunSpec, values: Mapping[str, Any], share: float) -> tuple[float | None, float, str]:
+    """Validation Recall with ``values`` (None if it failed), the seconds that count, and the error or STOPPED."""
     started = time.process_time()
     try:
-        record = run_or_load(with_values(spec, values))
+        with within(share):
+            record = run_or_load(with_values(spec, values))
+    except OutOfTime as stopped:
+        return stopped.best_score, stopped.seconds, STOPPED
     except UserError as refused:  # values that the model cannot take
         return None, _own_seconds(None, time.process_time() - started), f"{type(refused).__name__}: {refused}"
     value = record.validation.get(f"recall@{spec.config.protocol.selection_cutoff}")

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from mrlm_core.cache import atomic
 from mrlm_core.errors import UserError, problem
+from mrlm_core.training.time_limit import Clock
 
 STEPS_PER_CALL = 16  # optimiser steps a compiled call; fewer returns to Python
 
@@ -90,8 +91,9 @@ def fit(
     and the epoch alone; ``train_epoch`` trains on them, by default as ``one_epoch`` does. With ``checkpoint`` (a
     folder) every epoch is saved and a killed run goes on from the last one, to the same result. Raises TrainingError
     when a loss term or a weight is not finite, at the latest STEPS_PER_CALL steps later, or there is nothing to
-    validate on. Gap G25.
+    validate on, OutOfTime as ``within`` says. Gap G25.
     """
+    clock = Clock()
     history, best = History(), model.get_weights()
     train_epoch = train_epoch or partial(one_epoch, model)
     model.optimizer.build(model.trainable_variables)
@@ -99,6 +101,8 @@ def fit(
         history, best = _load(checkpoint, model)
     bar = tqdm(total=max_epochs, initial=history.epochs, desc=name, unit="epoch", disable=None)
     while history.epochs < max_epochs and history.epochs - history.best_epoch < patience:
+        if history.epochs:
+            clock.check(f"{name}, epoch {history.epochs}", history.best_score)
         started = time.perf_counter()
         rows = sample_epoch(np.random.default_rng([seed, history.epochs]))
         losses, step = train_epoch(rows, batch_size)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from mrlm_core.baselines.history import once
+from mrlm_core.baselines.distinct import once
 from mrlm_core.baselines.network import NOBODY
 
 MODELS = [name + plus for name in ("Covington", "SRSCHAN", "CAMN") for plus in ("", "+")]

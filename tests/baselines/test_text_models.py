@@ -8,11 +8,12 @@ import pytest
 from keras import ops
 
 from mrlm_core.baselines.convmf import liked_or_not
+from mrlm_core.baselines.distinct import distinct, once
 from mrlm_core.baselines.ials import solved
 from mrlm_core.baselines.network import NOBODY, TripletNetwork, histories, in_parts
 from mrlm_core.baselines.registry import build
 from mrlm_core.baselines.sentences import PADDING
-from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordConvolution, distinct, once
+from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordConvolution
 from mrlm_core.errors import ConfigError
 
 USERS, ITEMS = 61, 48  # of the fixture ``planted``

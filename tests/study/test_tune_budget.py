@@ -13,9 +13,9 @@ from mrlm_core.baselines import registry
 from mrlm_core.baselines.ease import EASE
 from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.errors import ConfigError
-from mrlm_core.study import RunSpec, release, run_or_load, tune
+from mrlm_core.study import RunSpec, release, run, run_or_load, tune
 from mrlm_core.study.run import run_key
-from mrlm_core.study.tune import COLUMNS, SearchError, best_so_far, trials_of, tuned
+from mrlm_core.study.tune import COLUMNS, STOPPED, SearchError, best_so_far, outcome, trials_of, tuned
 
 
 @pytest.fixture
@@ -47,6 +47,37 @@ def test_no_trial_starts_after_the_limit(
     shop: Dataset, ease: RunSpec, lasting: list, seconds: float, expected: int
 ) -> None:
     assert len(tune.tune(ease, shop, 4, seconds).trials) == expected == len(lasting)
+
+
+def test_a_training_that_outlasts_its_share_counts_with_what_it_had_reached(shop: Dataset, ease: RunSpec) -> None:
+    """All trials of so short a search are stopped after one epoch; the run of the settings chosen is not."""
+    spec = replace(ease, model="Mult-VAE", hyperparameters={"max_epochs": 5})
+    search = tune.tune(spec, shop, 3, 1e-3)
+    assert list(search.trials["error"]) == [STOPPED], "one epoch used the time of all three"
+    assert search.trials["value"][0] > 0
+    assert search.trials["seconds"][0] > 1e-3
+    assert outcome(search.trials).loc["Mult-VAE", ["stopped", "failed"]].tolist() == [1, 0]
+    folder = run._folder(search.best, shop)
+    assert not (folder / "checkpoint").exists()
+    assert not (folder / "record.json").exists()
+    record = run_or_load(search.best)
+    assert record.data["epochs"]["run"] == 5 == len(record.data["history"])
+    again = tune.tune(spec, shop, 3, 1e9).trials
+    assert list(again["error"]) == [STOPPED, "", ""]
+
+
+def test_time_is_shared_out_among_the_trials_that_are_left(
+    shop: Dataset, ease: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = []
+
+    def scored(spec: RunSpec, values: dict, share: float) -> tuple[float, float, str]:
+        shares.append(share)
+        return 0.1, (4.0, 16.0, 5.0)[len(shares) - 1], ""
+
+    monkeypatch.setattr(tune, "_score", scored)
+    tune.tune(ease, shop, 3, 30.0)
+    assert shares == [10.0, 13.0, 10.0]
 
 
 def test_a_resumed_search_counts_the_time_already_spent(shop: Dataset, ease: RunSpec, lasting: list) -> None:

@@ -12,6 +12,7 @@ from keras import ops
 from mrlm_core.config import preset
 from mrlm_core.model.mrlm import MRLM
 from mrlm_core.training.fit import TrainingError, fit, seed_everything
+from mrlm_core.training.time_limit import OutOfTime, within
 
 USERS, ITEMS, BATCH, EPOCHS = 10, 16, 8, 4
 
@@ -45,6 +46,17 @@ def pull(scores, patience=2, rows=None, **options):
     options = {"batch_size": 4, "max_epochs": len(scores), "seed": 0, "name": "pull", **options}
     history = fit(model, rows or (lambda rng: np.ones((8, 3), np.float32)), validate, patience=patience, **options)
     return model, history, seen
+
+
+def test_a_limit_on_processor_time_stops_after_an_epoch_with_the_best_so_far():
+    scores = [0.1, 0.3, 0.2, 0.4]
+    with within(0.0), pytest.raises(OutOfTime, match=r"pull, epoch 1: expected an end within 0 s") as stopped:
+        pull(scores)
+    assert stopped.value.best_score == 0.1
+    assert stopped.value.seconds > 0
+    with within(1e6):
+        assert pull(scores)[1].epochs == 4
+    assert pull(scores)[1].epochs == 4, "the limit ends with its block"
 
 
 def test_it_stops_when_validation_has_not_risen_and_keeps_the_best_weights():
