@@ -14,9 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from scipy.sparse import csr_matrix
 
 from mrlm_core.baselines.content import side_by_side
-from mrlm_core.baselines.ials import IALS
+from mrlm_core.baselines.ials import IALS, solved
 from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, masked_mean, one_of, without
 from mrlm_core.config import ModelConfig, preset
 from mrlm_core.datasets.splits import Interactions
@@ -30,6 +31,7 @@ Start = tuple[np.ndarray, np.ndarray]  # initial vectors of users [U, d_0] and o
 STARTS = ("given", "factors")
 OBJECTIVES = ("bpr", "softmax")
 WARMTH = {"given": 1.0, "factors": 10.0}  # scores are multiplied by it at first: factors score a positive about 1
+RIDGE = 10.0  # of the regression of factors on descriptions
 ADDED = 0.03  # g and m are multiplied by it at first beside a skip: the ranking starts as that of the initial vectors
 
 
@@ -143,6 +145,7 @@ class MRLMR(NetworkRecommender):
     unobserved_weight: float
     frequency_exponent: float
     factor_epochs: int
+    drawn: float  # how strongly the items' are drawn to what their descriptions say, as a multiple of iALS' penalty
     learn_start: bool  # whether training moves the initial vectors
     skip: bool  # whether they enter the score beside what the trunk makes of them
     activation: str  # of the outputs g and m
@@ -166,13 +169,40 @@ class MRLMR(NetworkRecommender):
         """``clusters`` ids ``[V]``, -1 where an item lacks the modality, and ``features``, both by modality."""
         one_of("start", self.start, STARTS)
         one_of("objective", self.objective, OBJECTIVES)
-        start = self._made(interactions, seed) if self.start == "factors" else initial_vectors
-        content = side_by_side(features) if self.features and features else None
+        content = side_by_side(features) if features else None
+        start = self._made(interactions, seed, content) if self.start == "factors" else initial_vectors
         latest = interactions.latest(self.latest).astype(np.int32)
-        return RepairedNetwork(self, start, latest, clusters, content)
+        return RepairedNetwork(self, start, latest, clusters, content if self.features else None)
 
-    def _made(self, interactions: Interactions, seed: int) -> Start:
+    def _made(self, interactions: Interactions, seed: int, content: np.ndarray | None) -> Start:
+        """Factors of iALS; with ``drawn``, the items' once more, drawn to what a regression on ``content`` gives."""
         model = IALS(dim=self.dim, l2=self.factor_l2, unobserved_weight=self.unobserved_weight,
                      frequency_exponent=self.frequency_exponent, epochs=self.factor_epochs)
         model.fit(interactions, seed)
-        return model.factors()
+        users, items = model.factors()
+        if content is None or not self.drawn:
+            return users, items
+        train, liked = interactions.train, interactions.train.T.tocsr()
+        told = regressed(items, content, np.diff(liked.indptr))
+        items = self._solved(liked, users, self.drawn, told)
+        return self._solved(train, items), items
+
+    def _solved(
+        self, positives: csr_matrix, fixed: np.ndarray, times: float = 1.0, prior: np.ndarray | None = None
+    ) -> np.ndarray:
+        """One side of iALS given the other, its penalty ``times`` as strong and towards ``prior``."""
+        sizes = np.diff(positives.indptr) + self.unobserved_weight * len(fixed)
+        strength = times * self.factor_l2 * sizes**self.frequency_exponent
+        return solved(positives, fixed, self.unobserved_weight, strength, prior)
+
+
+def regressed(items: np.ndarray, content: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """What a ridge regression of the vectors ``items`` ``[V, k]`` on their ``content`` ``[V, D]`` says of each.
+
+    Items count by ``weights`` ``[V]``; the penalty is RIDGE times the mean weight.
+    """
+    wide = content.astype(np.float64)
+    weighted = wide * weights[:, None]
+    gram = weighted.T @ wide
+    gram[np.diag_indices_from(gram)] += RIDGE * weights.mean()
+    return (wide @ np.linalg.solve(gram, weighted.T @ items)).astype(np.float32)

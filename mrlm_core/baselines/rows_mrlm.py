@@ -73,6 +73,7 @@ ROWS: tuple[Row, ...] = (
             "unobserved_weight": _IALS.defaults["unobserved_weight"],
             "frequency_exponent": _IALS.defaults["frequency_exponent"],
             "factor_epochs": _IALS.defaults["epochs"],
+            "drawn": 3.0,
             "learn_start": True,
             "skip": True,
             "activation": "linear",
@@ -83,7 +84,7 @@ ROWS: tuple[Row, ...] = (
             "objective": "softmax",
             "dropout": 0.3,
             "preset": "laptop",
-            "learning_rate": 0.001,
+            "learning_rate": 2e-4,
             "l2": 1e-3,
             "batch_size": 1024,
             "negatives": 1,
@@ -93,15 +94,15 @@ ROWS: tuple[Row, ...] = (
         search={
             "dim": ("choice", [16, 32, 64, 128]),
             "unobserved_weight": _IALS.search["unobserved_weight"],
-            "latest": ("choice", [5, 10, 20]),
-            "cluster_weight": ("float", 0.01, 1.0, True),
-            "learning_rate": ("float", 1e-4, 5e-3, True),
-            "l2": ("float", 1e-5, 1e-1, True),
+            "factor_l2": _IALS.search["l2"],
+            "drawn": ("float", 0.3, 10.0, True),
+            "learning_rate": ("float", 3e-5, 1e-3, True),
         },
         citation="huang2019mrlm",
         family="control",
         fidelity="adapted",
-        adaptation="MRLM repaired, see chapter 11: initial vectors by iALS, moved by training and in the score; linear "
-        "outputs; softmax over a batch's negatives; m reads the modalities' vectors and meets the latest items.",
+        adaptation="MRLM repaired, see chapter 11: initial vectors by iALS, the items' drawn to their descriptions, "
+        "moved by training and in the score; linear outputs; softmax over a batch's negatives; m reads the modalities' "
+        "vectors and meets the latest items.",
     ),
 )

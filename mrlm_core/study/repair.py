@@ -20,7 +20,7 @@ PRINTED, REPAIRED = "MRLM", "MRLM-R"
 METRIC = "recall@20"  # on validation it decides, on test it is shown
 # The printed networks and nothing else: initial vectors as they are, no clusters but as a loss, trained on their score.
 _BARE = {"start": "given", "learn_start": False, "skip": False, "activation": "sigmoid", "profile": False,
-         "features": False, "objective": "bpr"}
+         "features": False, "objective": "bpr", "drawn": 0.0, "learning_rate": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,10 @@ STEPS = (
          hyperparameters={"learn_start": True}),
     Step("initial vectors in the score", "They rank better than what the trunk makes of them: let it add to them.",
          hyperparameters={"skip": True}),
-    Step("initial vectors by iALS", "A start that ranks better by itself.", hyperparameters={"start": "factors"}),
+    Step("initial vectors by iALS", "A start that ranks better by itself; smaller steps, not to lose it.",
+         hyperparameters={"start": "factors", "learning_rate": 2e-4}),
+    Step("initial vectors drawn to the descriptions", "Ratings say little of a rare item; a regression of all items' "
+         "vectors on their descriptions says what to expect of it.", hyperparameters={"drawn": 3.0}),
     Step("m meets the user", "The m of an item is scored against the m of the user's latest items.",
          hyperparameters={"profile": True}),
     Step("m reads the descriptions", "Vectors of text, picture and the rest, where a cluster id is all that was told.",

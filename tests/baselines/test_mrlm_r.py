@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from mrlm_core.baselines.content import side_by_side
+from mrlm_core.baselines.ials import IALS
+from mrlm_core.baselines.mrlm_r import RIDGE
 from mrlm_core.baselines.network import NOBODY
 from mrlm_core.baselines.registry import build
 from mrlm_core.errors import ConfigError
@@ -79,6 +82,38 @@ def test_the_start_is_as_given_until_it_is_learned(network, inputs, trained):
     fixed, moved = (trained("MRLM-R", **SIZES, learn_start=learned).model.moved[1] for learned in (False, True))
     assert not numpy(fixed).any()
     assert numpy(moved).any()
+
+
+def test_factors_are_drawn_to_what_a_regression_on_the_descriptions_gives(planted, inputs, network):
+    """Plain version, item by item: argmin of the loss of iALS with drawn l2 |v - B'f|^2 in place of l2 |v|^2."""
+    settings = {**SIZES, "dim": 5, "drawn": 2.0}
+    users, items = network(**{**settings, "drawn": 0.0}).start
+    factors = IALS(dim=5, **{ours: build("MRLM-R", settings).__dict__[name] for ours, name in (
+        ("l2", "factor_l2"), ("unobserved_weight", "unobserved_weight"), ("frequency_exponent", "frequency_exponent"),
+        ("epochs", "factor_epochs"))})
+    factors.fit(planted, 0)
+    np.testing.assert_array_equal(items, factors.factors()[1])
+    content = side_by_side(inputs("MRLM-R")["features"]).astype(np.float64)
+    liked = planted.train.toarray()
+    counts = liked.sum(axis=0)
+    told = content @ np.linalg.solve(
+        (content * counts[:, None]).T @ content + RIDGE * counts.mean() * np.eye(content.shape[1]),
+        (content * counts[:, None]).T @ items)
+    shared = factors.unobserved_weight * users.T @ users
+    drawn = network(**settings).start[1]
+    for item in range(ITEMS):
+        own = users[liked[:, item] > 0]
+        size = len(own) + factors.unobserved_weight * USERS
+        strength = 2.0 * factors.l2 * size**factors.frequency_exponent
+        expected = np.linalg.solve(own.T @ own + shared + strength * np.eye(5), own.sum(axis=0) + strength * told[item])
+        np.testing.assert_allclose(drawn[item], expected, rtol=2e-3, atol=2e-4)
+    assert np.abs(drawn - items).max() > 1e-3
+
+
+def test_without_descriptions_nothing_is_drawn(planted, inputs):
+    bare = {**inputs("MRLM-R"), "features": {}}
+    made, plain = (build("MRLM-R", {**SIZES, "drawn": drawn}).network(planted, 0, **bare) for drawn in (3.0, 0.0))
+    np.testing.assert_array_equal(made.start[1], plain.start[1])
 
 
 def test_softmax_is_over_all_negatives_of_the_batch(network):
