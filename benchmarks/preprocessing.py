@@ -109,22 +109,15 @@ def _run(command: Sequence[str], place: str, killed_after: float | None = None) 
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.preprocessing", *command], cwd=ROOT, env=environment,
                                stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    if killed_after is not None:
-        _kill(process, Path(place), killed_after)
     for line in process.stdout:
         lines.append(json.loads(line))
         print(f"preprocessing: {line.strip()}", flush=True)
+        if killed_after is not None and len(lines) == 2:  # its first modality has told of features and clusters
+            time.sleep(killed_after)
+            process.send_signal(signal.SIGKILL)
     if process.wait() and killed_after is None:
         raise RuntimeError(f"preprocessing ended with {process.returncode}")
     return lines, time.perf_counter() - started
-
-
-def _kill(process: subprocess.Popen[str], place: Path, seconds: float) -> None:
-    """Kill the process so long after its first modality has features and clusters."""
-    while process.poll() is None and len(list((place / "artefacts").glob("*/*.npz"))) < 2:
-        time.sleep(0.1)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
 
 
 if __name__ == "__main__":
