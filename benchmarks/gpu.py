@@ -20,7 +20,7 @@ from mrlm_core.study.record import accelerators
 from mrlm_core.training.fit import STEPS_PER_CALL
 
 SIZES = {"latest-small": (610, 9_724), "20M": (138_493, 27_278)}  # users, items
-BATCHES = (128, 1_024)  # the paper's network keeps 22 MB of a triplet for its gradient: 4,096 do not fit in 80 GB
+BATCHES = (128, 1_024)  # the paper's network keeps about 20 MB of a triplet: 4,096 do not fit in 80 GB
 PRECISIONS = ("float32", "bfloat16")
 REPEATS = 3
 POSITIVES = 7_000_000  # training positives of MovieLens-20M: half of its ratings, seven tenths of them

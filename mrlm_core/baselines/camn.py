@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from mrlm_core.baselines.distinct import once_for_both
 from mrlm_core.baselines.history import HistoryNetwork, HistoryRecommender
 from mrlm_core.baselines.network import Tensor, histories, masked_mean, masked_softmax, without
 from mrlm_core.baselines.sentences import PADDING, Sentences
@@ -86,7 +87,7 @@ class CAMNNetwork(HistoryNetwork):
 
     def __init__(self, history: np.ndarray, reader: CrossAttention, settings: CAMN, content: np.ndarray | None) -> None:
         super().__init__(history, len(reader.words), settings.dim, settings.l2, content, settings.content_units)
-        self.hops, self.dim, self.reader = settings.hops, settings.dim, reader
+        self.hops, self.reader = settings.hops, reader
         self.users = self.table(self.n_users, settings.dim, "users")
         self.to_item = keras.layers.Dense(settings.dim)
         self.keys, self.values = (keras.layers.Dense(settings.dim, use_bias=False) for _ in range(2))
@@ -101,15 +102,15 @@ class CAMNNetwork(HistoryNetwork):
 
     def call(self, triplets: Tensor, training: bool = False) -> dict[str, Tensor]:
         """As for any network, but an item that both sides read is read once: that is nearly all that a step costs."""
-        self._squares = []
         users, positives, negatives = triplets[:, 0], triplets[:, 1], triplets[:, 2]
         history, items = ops.take(self.past, users, axis=0), ops.concatenate([positives, negatives])
-        shape = ops.shape(history)
-        vectors = self.read_once(ops.concatenate([ops.reshape(ops.maximum(history, 0), (-1,)), items]), training)
-        liked = ops.reshape(vectors[: shape[0] * shape[1]], (*shape, self.dim))
-        self.rows(self.items, items)  # penalised as if read here
+        liked, of_items = once_for_both(
+            ops.maximum(history, 0), items, lambda found: self.item_vectors(found, training)
+        )
+        self._squares = []
+        self.rows(self.items, items)  # an item is penalised as a candidate, as often as it is one
         states = self.answered(users, liked, without(history, positives))
-        return self.scores(states, *ops.split(vectors[shape[0] * shape[1] :], 2))
+        return self.scores(states, *ops.split(of_items, 2))
 
     def item_states(self, items: Tensor, training: bool = False) -> Tensor:
         """e_i."""

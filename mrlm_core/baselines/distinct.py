@@ -26,3 +26,10 @@ def once(indices: Tensor, states_of: Callable[[Tensor], Tensor]) -> Tensor:
     """``states_of`` indices ``[...]`` -> ``[..., k]``, computed once for each distinct one."""
     found, places = distinct(ops.reshape(indices, (-1,)))
     return ops.take(states_of(found), ops.reshape(places, ops.shape(indices)), axis=0)
+
+
+def once_for_both(history: Tensor, items: Tensor, states_of: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """As ``once`` for ``history`` ``[B, L]`` and ``items`` ``[n]`` together: ``[B, L, k]`` and ``[n, k]``."""
+    read = ops.reshape(history, (-1,))
+    states, count = once(ops.concatenate([read, items]), states_of), ops.shape(read)[0]
+    return ops.reshape(states[:count], (*ops.shape(history), states.shape[-1])), states[count:]

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from mrlm_core.baselines.content import ContentBlock
-from mrlm_core.baselines.distinct import once
+from mrlm_core.baselines.distinct import once, once_for_both
 from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, histories, without
 from mrlm_core.baselines.sentences import Sentences
 from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordTable
@@ -64,11 +64,9 @@ class HAUPNetwork(TripletNetwork):
         self._squares = []
         users, positives, negatives = triplets[:, 0], triplets[:, 1], triplets[:, 2]
         liked, items = self.likes(users), ops.concatenate([positives, negatives])
-        texts = once(ops.concatenate([ops.reshape(liked, (-1,)), items]), self.text)
-        shape = ops.shape(liked)
-        of_liked = ops.reshape(texts[: shape[0] * shape[1]], (*shape, self.text.size))
+        of_liked, of_items = once_for_both(liked, items, self.text)
         states = self.user_states(users, positives, training, of_liked)
-        of_positives, of_negatives = ops.split(self.item_states(items, training, texts[shape[0] * shape[1]:]), 2)
+        of_positives, of_negatives = ops.split(self.item_states(items, training, of_items), 2)
         return self.scores(states, of_positives, of_negatives)
 
     def user_states(

@@ -36,14 +36,10 @@ class HistoryNetwork(TripletNetwork):
     def liked(self, users: Tensor, targets: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """Vectors ``[B, L, k]`` of the histories of ``users`` and which may be read, ``[B, L]``: never the target's."""
         history = ops.take(self.past, users, axis=0)
-        return self.read_once(ops.maximum(history, 0), training), without(history, targets)
-
-    def read_once(self, items: Tensor, training: bool = False) -> Tensor:
-        """Vectors ``[..., k]`` of ``items`` ``[...]``, none made twice; they do not count in the penalty."""
         counted = len(self._squares)
-        vectors = once(items, lambda found: self.item_vectors(found, training))
+        vectors = once(ops.maximum(history, 0), lambda items: self.item_vectors(items, training))
         self._squares = self._squares[:counted]  # an item is penalised as a candidate, not again wherever it is read
-        return vectors
+        return vectors, without(history, targets)
 
     def id_and_content(self, items: Tensor, training: bool = False) -> Tensor:
         """The items' own vectors, with z_i beside them in a "+"."""

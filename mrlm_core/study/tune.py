@@ -94,8 +94,7 @@ def trials_of(specs: Sequence[RunSpec], dataset: Dataset) -> pd.DataFrame:
 
     Columns ``COLUMNS``: ``trial`` from 0, the default; ``value`` the validation Recall, NaN if it failed; ``state``
     "COMPLETE" or "FAIL"; ``hyperparameters`` as JSON, those that differ from the default; ``error`` empty if none, or
-    STOPPED;
-    ``search`` names model, default, space, data and code, so that only equal ones are gone on with.
+    STOPPED; ``search`` names model, default, space, data and code, so that only equal ones are gone on with.
     """
     if not _journal(dataset).exists():
         return pd.DataFrame(columns=COLUMNS)

@@ -100,6 +100,14 @@ def test_another_models_row_changes_no_key_and_the_own_one_does(
         assert run.run_key(spec, data) != key
 
 
+def test_a_record_of_another_backend_is_another_record(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, spec = load_dataset(workspace / "data" / "shop"), RunSpec("shop", "EASE", preset="tiny")
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    key = run.run_key(spec, data)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert run.run_key(spec, data) != key
+
+
 def test_a_baselines_record_does_not_depend_on_the_preset(workspace: Path) -> None:
     records = [run_or_load(RunSpec("shop", "EASE", preset=name)) for name in ("tiny", "laptop")]
     assert records[0].folder == records[1].folder
