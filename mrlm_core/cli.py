@@ -57,6 +57,8 @@ def _add_release(release: argparse.ArgumentParser) -> None:
     release.add_argument("dataset", metavar="NAME", help="a dataset under data/")
     release.add_argument("--preset", default="laptop", help="sizes (laptop), as for study")
     release.add_argument("--seeds", type=int, default=3, metavar="N", help="number of splits and seeds (3)")
+    release.add_argument("--repeats", type=int, default=1, metavar="N",
+                         help="trainings on each split of the models the study is about (1)")
     release.add_argument("--trials", type=int, default=1, metavar="N", help="settings tried a model, on validation (1)")
     release.add_argument("--minutes", type=float, metavar="M",
                          help="with --trials: so many minutes for a model's trials, shared out among them (no limit)")
@@ -115,7 +117,7 @@ def _release(arguments: argparse.Namespace) -> int:
     from mrlm_core.study.tune import ENDLESS
 
     seconds = ENDLESS if arguments.minutes is None else 60 * arguments.minutes
-    plan = Plan(arguments.preset, arguments.seeds, arguments.trials, seconds)
+    plan = Plan(arguments.preset, arguments.seeds, arguments.repeats, arguments.trials, seconds)
     records = make_release(arguments.dataset, plan, arguments.scheduler, _say).records
     failed = [record for record in records if record.failed and not record.lack]
     for record in failed:

@@ -1,7 +1,7 @@
-"""Intervals of means and of paired differences: a hierarchical bootstrap over runs (splits, seeds) and users.
+"""Intervals and tests of means, differences and ratios, from one bootstrap over splits and users.
 
-``mean_interval`` and ``difference_interval`` are for tables. Tests are made from ``joint_means``, whose draws
-hold their level also where there are few splits.
+Intervals in tables and tests of claims are made from the same draws, ``joint_means``, which hold their level also where
+there are few splits; so a difference that a page calls one is one in a verdict too.
 """
 
 from __future__ import annotations
@@ -26,37 +26,6 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.mean:.4f} [{self.low:.4f}, {self.high:.4f}]"
-
-
-def mean_interval(runs: Sequence[np.ndarray], seed: int = 0) -> Interval:
-    """Mean over runs of the mean over users, and its interval.
-
-    ``runs`` holds one float array ``[users]`` a run, NaN where a user has no value. Each repetition draws runs with
-    replacement and, within each drawn run, users with replacement. With few runs the interval understates the spread
-    between splits; the number of runs belongs beside it.
-    """
-    clean = [values[~np.isnan(values)] for values in (np.asarray(run, float) for run in runs)]
-    rng = np.random.default_rng(seed)
-    resampled = np.stack([_resampled_means(values, rng) for values in clean])
-    drawn = rng.integers(0, len(clean), (len(clean), REPETITIONS))
-    means = resampled[drawn, np.arange(REPETITIONS)].mean(axis=0)
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(float(np.mean([values.mean() for values in clean])), float(low), float(high))
-
-
-def difference_interval(runs_a: Sequence[np.ndarray], runs_b: Sequence[np.ndarray], seed: int = 0) -> Interval:
-    """Interval of the paired difference a - b; the arrays of a run hold the same users in the same order. Gap G32."""
-    return mean_interval([np.asarray(a) - np.asarray(b) for a, b in zip(runs_a, runs_b, strict=True)], seed)
-
-
-def _resampled_means(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Means of ``REPETITIONS`` resamples of the users, by blocks to bound memory."""
-    block = max(1, int(4e6) // len(values))
-    starts = range(0, REPETITIONS, block)
-    return np.concatenate(
-        [values[rng.integers(0, len(values), (min(block, REPETITIONS - s), len(values)))].mean(axis=1) for s in starts]
-    )
 
 
 @dataclass(frozen=True)
@@ -128,6 +97,12 @@ def joint_means(values: np.ndarray, repetitions: int = TEST_REPETITIONS, seed: i
         sums, counts = ((weights @ table).reshape(len(weights), -1, n_splits) for table in (flat, counted))
         drawn[:, start : start + block] += (sums / counts).mean(axis=2).T
     return [Draws(float(by_split[k].mean()), drawn[k]) for k in range(n)]
+
+
+def interval(values: np.ndarray, seed: int = 0) -> Interval:
+    """Mean over splits of the mean over users of ``values`` ``[splits, users]``, and its interval; NaN is no value."""
+    (drawn,) = joint_means(np.asarray(values, float)[None], REPETITIONS, seed)
+    return drawn.interval()
 
 
 def _steps(n_splits: int, repetitions: int, rng: np.random.Generator) -> np.ndarray:

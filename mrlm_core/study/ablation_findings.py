@@ -23,7 +23,7 @@ def sentences(
 ) -> list[str]:
     """Sentences on ``metric`` (as "recall@20") on test: MRLM and U-GFRL, the modalities, then every other group.
 
-    A difference counts where the 95% interval of the paired difference over runs and users leaves out 0.
+    A difference counts where the 95% interval of the paired difference over splits and users leaves out 0.
     """
     failed = sorted({record.label for record in records if record.failed})
     text = [f"Failed runs among: {listed(failed)}."] if failed else []

@@ -11,7 +11,8 @@ import pandas as pd
 
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.evaluation.places import bucket_names, buckets_of, random_recall, recall_by
-from mrlm_core.evaluation.significance import Interval, difference_interval, mean_interval
+from mrlm_core.evaluation.significance import Interval
+from mrlm_core.study import panel
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.tables import by_label
 
@@ -37,19 +38,19 @@ VIEWS = {
 
 
 def by_bucket(records: Sequence[RunRecord], ends: Sequence[int], n: int) -> pd.DataFrame:
-    """One row a (model, bucket): mean Recall@n and its interval over runs and users, test positives a run.
+    """One row a (model, bucket): mean Recall@n and its interval over splits and users, test positives a run.
 
     Buckets are of the item's training positives; those without a test positive in any run are left out.
     """
     names, rows = bucket_names(ends), []
-    for model, tables in _tables(records).items():
-        groups = [buckets_of(table["train_positives"].to_numpy(), ends) for table in tables]
-        recalls = [recall_by(table, group, n) for table, group in zip(tables, groups, strict=True)]
+    for model, runs in _runs(records).items():
+        groups = [buckets_of(table["train_positives"].to_numpy(), ends) for _, table in runs]
+        recalls = [(split, recall_by(table, group, n)) for (split, table), group in zip(runs, groups, strict=True)]
         for bucket, name in enumerate(names):
-            runs = [recall[bucket].to_numpy() for recall in recalls if bucket in recall]
-            if runs:
+            own = panel.by_split((split, recall[bucket]) for split, recall in recalls if bucket in recall)
+            if len(own):
                 positives = float(np.mean([(group == bucket).sum() for group in groups]))
-                rows.append({"model": model, "bucket": name, **vars(mean_interval(runs)), "positives": positives})
+                rows.append({"model": model, "bucket": name, **vars(panel.mean(own)), "positives": positives})
     return pd.DataFrame(rows, columns=["model", "bucket", "mean", "low", "high", "positives"])
 
 
@@ -58,7 +59,7 @@ def bucket_sizes(records: Sequence[RunRecord], ends: Sequence[int]) -> pd.DataFr
 
     Raises ConfigError where none did.
     """
-    tables = next(iter(_tables(records).values()), [])
+    tables = [table for _, table in next(iter(_runs(records).values()), [])]
     if not tables:
         raise ConfigError(problem("records", "a run that ended well", f"none among {len(records)}",
                                   "Choose models that can run on this dataset."))
@@ -84,16 +85,18 @@ def cold_recall(records: Sequence[RunRecord], view: str, cutoffs: Sequence[int])
     """One row a (model, N): Recall@N of the positives of ``view`` with its interval, and how far it is above chance.
 
     ``random`` is what lists in random order would reach; ``above``, ``above_low``, ``above_high`` the paired difference
-    to it over the same users and runs.
+    to it over the same users and splits.
     """
     rows = []
-    for model, tables in _tables(records).items():
+    for model, runs in _runs(records).items():
         for n in cutoffs:
-            runs, chance = zip(*(_recalls(table, VIEWS[view], n) for table in tables), strict=True)
-            gap = difference_interval(runs, chance)
-            rows.append({"model": model, "cutoff": n, **vars(mean_interval(runs)),
-                         "random": float(np.mean([values.mean() for values in chance])), "above": gap.mean,
-                         "above_low": gap.low, "above_high": gap.high, "runs": len(tables)})
+            found = [(split, *_recalls(table, VIEWS[view], n)) for split, table in runs]
+            recall = panel.by_split((split, values) for split, values, _ in found)
+            chance = panel.by_split((split, values) for split, _, values in found)
+            gap = panel.mean(panel.gaps(recall, chance))
+            rows.append({"model": model, "cutoff": n, **vars(panel.mean(recall)),
+                         "random": panel.mean(chance).mean, "above": gap.mean,
+                         "above_low": gap.low, "above_high": gap.high, "splits": len(recall)})
     return pd.DataFrame(rows)
 
 
@@ -122,7 +125,7 @@ def sentences(
         able = [name for name in rows if known.get(name)]
         if able:
             yield from _on_cold(rows, able, int(table["cutoff"].iloc[0]), where, method)
-    if any(table["runs"].max() == 1 for table in cold.values()):
+    if any(table["splits"].max() == 1 for table in cold.values()):
         yield ("From one split: an order of the cold items that is much alike for all users is above or below chance "
                "by its luck with a few items, which an interval over users does not show.")
 
@@ -158,18 +161,18 @@ def _best(rows: Rows, names: Sequence[str]) -> str:
     return max(names, key=lambda name: float(rows[name]["mean"]))
 
 
-def _recalls(table: pd.DataFrame, view: View, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Recall@n ``[users]`` of the positives of ``view``, and what chance gives the same users."""
+def _recalls(table: pd.DataFrame, view: View, n: int) -> tuple[pd.Series, pd.Series]:
+    """Recall@n of each user on the positives of ``view``, and what chance gives the same users."""
     own = table[view.wanted(table)]
     recall = recall_by(own, np.zeros(len(own), np.int64), n, view.place)[0]
-    return recall.to_numpy(), random_recall(own, n, view.candidates).loc[recall.index].to_numpy()
+    return recall, random_recall(own, n, view.candidates).loc[recall.index]
 
 
-def _tables(records: Sequence[RunRecord]) -> dict[str, list[pd.DataFrame]]:
-    """The place tables of each model's runs that ended well."""
-    grouped = {name: [record.per_user for record in group if record.per_user is not None]
+def _runs(records: Sequence[RunRecord]) -> dict[str, list[tuple[int, pd.DataFrame]]]:
+    """Split and place table of each model's runs that ended well."""
+    grouped = {name: [(panel.split_of(record), record.per_user) for record in group if record.per_user is not None]
                for name, group in by_label(records).items()}
-    return {name: tables for name, tables in grouped.items() if tables}
+    return {name: runs for name, runs in grouped.items() if runs}
 
 
 def _interval(row: Mapping[str, Any]) -> str:

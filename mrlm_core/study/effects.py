@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from mrlm_core.evaluation.significance import Draws, combined, joint_means
 from mrlm_core.study.claims import BEST_OF_SIMPLE, Claim, Pair, Source, claim_tests
 from mrlm_core.study.findings import listed, named
+from mrlm_core.study.panel import split_of, values
 from mrlm_core.study.record import RunRecord
 
 
@@ -79,25 +81,15 @@ def panel(
     Empty where there is no such split, or where the records do not keep a metric.
     """
     runs = {name: [record for record in source.done(name) if record.per_user is not None] for name in names}
-    splits = sorted(set.intersection(*({_split(record) for record in some} for some in runs.values())))
-    kept = all(set(metrics) <= set(record.per_user) for some in runs.values() for record in some  # type: ignore[arg-type]
-               if _split(record) in splits)
+    splits = sorted(set.intersection(*({split_of(record) for record in some} for some in runs.values())))
+    runs = {name: [record for record in some if split_of(record) in splits] for name, some in runs.items()}
+    kept = all(set(metrics) <= set(record.per_user) for some in runs.values() for record in some)  # type: ignore[arg-type]
     if not splits or not kept:
         return {}, 0
-    tables = {(name, split): _mean_of_seeds([r for r in runs[name] if _split(r) == split], metrics)
-              for name in names for split in splits}
-    users = np.unique(np.concatenate([table[0] for table in tables.values()]))
-    values = np.full((len(names), len(metrics), len(splits), len(users)), np.nan)
-    for (name, split), (index, means) in tables.items():
-        values[names.index(name), :, splits.index(split), np.searchsorted(users, index)] = means
-    drawn = joint_means(values.reshape(-1, len(splits), len(users)))
-    return dict(zip([(name, metric) for name in names for metric in metrics], drawn, strict=True)), len(splits)
-
-
-def _mean_of_seeds(records: Sequence[RunRecord], metrics: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The users of a split, sorted, and the mean over its seeds of each metric, ``[users, metrics]``."""
-    tables = [record.per_user[list(metrics)].sort_index() for record in records if record.per_user is not None]
-    return tables[0].index.to_numpy(), np.mean([table.to_numpy(float) for table in tables], axis=0)
+    tables = {(name, metric): values(runs[name], metric) for name in names for metric in metrics}
+    users = pd.Index(np.unique(np.concatenate([table.columns for table in tables.values()])))
+    stacked = np.stack([table.reindex(index=splits, columns=users).to_numpy() for table in tables.values()])
+    return dict(zip(tables, joint_means(stacked), strict=True)), len(splits)
 
 
 def _best_on_validation(source: Source) -> str:
@@ -138,10 +130,6 @@ def share_of_order(claim: Claim, there: Sequence[Pair], source: Source) -> str:
 
 def _timed(records: Sequence[RunRecord]) -> bool:
     return all(record.data["report"].get("latest_by") == "timestamp" for record in records)
-
-
-def _split(record: RunRecord) -> int:
-    return record.data["spec"]["split_seed"]
 
 
 def ratio_text(ratio: Draws) -> str:

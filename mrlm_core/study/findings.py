@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from mrlm_core.baselines import registry
 from mrlm_core.baselines.rows_paper import ORDER
-from mrlm_core.evaluation.significance import Interval, difference_interval
+from mrlm_core.evaluation.significance import Interval
+from mrlm_core.study import panel
 from mrlm_core.study.record import RunRecord
-from mrlm_core.study.tables import by_label, intervals, paired
+from mrlm_core.study.tables import by_label, intervals
 
 METHOD = "MRLM"
 Means = dict[str, Interval]
@@ -19,7 +20,7 @@ REFERENCES = ("Popularity", "Initial vectors (cosine)", "U-GFRL", "MRLM, permute
 def findings(records: Sequence[RunRecord], metric: str) -> list[str]:
     """Sentences on ``metric`` (as "recall@20") on test: who wins, the method's place, the paper's ten, what "+" adds.
 
-    A difference counts where the 95% interval of the paired difference over runs and users leaves out 0. Gap G36.
+    A difference counts where the 95% interval of the paired difference over splits and users leaves out 0. Gap G36.
     """
     means = _means(records, metric)
     if not means:
@@ -29,10 +30,9 @@ def findings(records: Sequence[RunRecord], metric: str) -> list[str]:
 
 
 def difference(records: Sequence[RunRecord], metric: str, one: str, other: str) -> Interval:
-    """Mean of ``one`` minus ``other`` on the same users, splits and seeds, and its interval."""
+    """Mean of the label ``one`` minus ``other`` on the same users of the same splits, and its interval."""
     grouped = by_label(records)
-    pairs = paired(grouped[one], grouped[other], metric)
-    return difference_interval([a for a, _ in pairs], [b for _, b in pairs])
+    return panel.difference(grouped[one], grouped[other], metric)
 
 
 def _means(records: Sequence[RunRecord], metric: str) -> Means:
@@ -44,8 +44,8 @@ def _means(records: Sequence[RunRecord], metric: str) -> Means:
 
 def _winner(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
     first, *others = means
-    runs = sum(record.label == first and not record.failed for record in records)
-    text = f"Best at {named(metric)} of {len(means)}: **{first}**, {means[first]} over {runs} split{'s' * (runs > 1)}"
+    n = len({panel.split_of(record) for record in records if record.label == first and not record.failed})
+    text = f"Best at {named(metric)} of {len(means)}: **{first}**, {means[first]} over {n} split{'s' * (n > 1)}"
     level = [name for name in others if not sign(difference(records, metric, first, name))]
     yield text + (f"; not told apart from it: {listed(level)}." if level else ", clear of all others.")
 

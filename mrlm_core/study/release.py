@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,25 @@ RELEASED_METRICS = (*(f"{name}@{n}" for name in ("recall", "auc") for n in (10, 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a release compares and the budget of every model alike: ``trials`` settings, begun within ``seconds``."""
+    """What a release compares and the budget of every model alike: ``trials`` settings, within ``seconds``.
+
+    ``seeds`` splits, and on each ``repeats`` trainings of the models of ``comparison.HEADLINE``.
+    """
 
     preset: str = "laptop"
     seeds: int = 3
+    repeats: int = 1
     trials: int = 1
     seconds: float = ENDLESS
 
     def described(self) -> dict[str, Any]:
         """As JSON holds it; ``seconds`` None when there is no limit."""
         return {**asdict(self), "seconds": None if self.seconds == ENDLESS else self.seconds}
+
+    def searches_as(self, other: Mapping[str, Any]) -> bool:
+        """Whether ``other``, as ``described``, chooses settings the same way: then its runs are runs of this plan."""
+        own = self.described()
+        return all(own[name] == other[name] for name in ("preset", "trials", "seconds"))
 
 
 @dataclass(frozen=True)
@@ -56,9 +65,10 @@ def make_release(
     """Tune and run every model of the comparison, releasing each as it ends; stopped, it goes on from there.
 
     What was released under the same plan counts as done, also on another machine: records whose key (spec, data, code)
-    is the same, trials of the same search. One task of ``scheduler`` is one model: its search and all its runs.
+    is the same, trials of the same search. So does what was released with fewer splits or repeats. One task of
+    ``scheduler`` is one model: its search and all its runs.
     """
-    specs = comparison(dataset, plan.preset, plan.seeds)
+    specs = comparison(dataset, plan.preset, plan.seeds, repeats=plan.repeats)
     data = dataset_of(specs[0])
     specs = sorted(specs, key=lambda spec: ORDER.index(registry.row(spec.model).family))
     models = list(dict.fromkeys(spec.model for spec in specs))
@@ -68,8 +78,9 @@ def make_release(
     done: dict[str, tuple[list[RunRecord], pd.DataFrame]] = {
         model: ([r for r in before.records if r.data["spec"]["model"] == model],
                 before.trials[before.trials["model"] == model])
-        for model in models if model in known and model not in before.pending
+        for model in models if model in known
     }
+    waiting = [model for model in models if model not in known or model in before.pending]
     pending = list(models)
     for place, result in each(partial(_one_model, plan=plan, before=before), list(groups.values()), scheduler):
         model = models[place]
@@ -77,9 +88,10 @@ def make_release(
         if isinstance(result, Lost):
             result = [lost_record(spec, result) for spec in groups[model]], before.trials.iloc[:0]
         done[model] = result
+        waiting = [name for name in waiting if name != model]
         records = [record for name in registry.names() if name in done for record in done[name][0]]
         trials = pd.concat([done[name][1] for name in registry.names() if name in done], ignore_index=True)
-        write_release(data.name, records, trials, plan, [name for name in models if name not in done])
+        write_release(data.name, records, trials, plan, waiting)
         say(f"{model}: {len(result[0])} runs, {sum(r.failed for r in result[0])} failed or not run; "
             f"{len(pending)} models to go")
     return released(data.name)
@@ -96,12 +108,17 @@ def _one_model(specs: Sequence[RunSpec], plan: Plan, before: Release) -> tuple[l
 
 
 def earlier(name: str, plan: Plan) -> Release:
-    """The release of dataset ``name`` if it was made to this plan, else an empty one."""
+    """The release of dataset ``name`` if its settings were searched as this plan has it, else an empty one.
+
+    With other splits or repeats all models are pending; the runs that both have are there.
+    """
+    models = list(dict.fromkeys(spec.model for spec in comparison(name, plan.preset, 1)))
     if (_folder(name) / "plan.json").exists():
         found = released(name)
         if found.plan == plan.described():
             return found
-    models = list(dict.fromkeys(spec.model for spec in comparison(name, plan.preset, 1)))
+        if plan.searches_as(found.plan):
+            return replace(found, plan=plan.described(), pending=models)
     return Release([], pd.DataFrame(columns=list(COLUMNS)), plan.described(), models)
 
 
@@ -143,7 +160,7 @@ def released(name: str) -> Release:
         [RunRecord(folder, row, per_user.get(row["spec_hash"])) for row in data],
         pd.read_csv(trials, keep_default_na=False, na_values={"value": ""}) if trials.exists()
         else pd.DataFrame(columns=list(COLUMNS)),
-        {name: value for name, value in plan.items() if name != "pending"}, plan["pending"],
+        {"repeats": 1, **{name: value for name, value in plan.items() if name != "pending"}}, plan["pending"],
     )
 
 

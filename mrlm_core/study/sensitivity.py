@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mrlm_core.config import settings_of
 from mrlm_core.datasets import Dataset
 from mrlm_core.errors import ConfigError, problem
-from mrlm_core.evaluation.significance import difference_interval
+from mrlm_core.study import panel
 from mrlm_core.study.findings import listed, named
 from mrlm_core.study.gaps import Gap, Option
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.spec import RunSpec
-from mrlm_core.study.tables import aligned, by_label, intervals
+from mrlm_core.study.tables import by_label, intervals
 from mrlm_core.study.variants import Variant
 
 USUAL = "MRLM as it is"
@@ -91,17 +90,16 @@ def of_gap(records: Sequence[RunRecord], gap: str) -> list[RunRecord]:
 def effects(records: Sequence[RunRecord], metric: str) -> pd.DataFrame:
     """How far each label moves ``metric`` on test from ``USUAL``, on the same users of the same splits; largest first.
 
-    Columns ``difference``, ``low``, ``high`` (95%, bootstrap over splits and users), ``runs``; NaN where all failed.
+    Columns ``difference``, ``low``, ``high`` (95%, bootstrap over splits and users), ``splits``; NaN where all failed.
     """
     grouped = by_label(records)
     rows = {}
     for name, group in grouped.items():
         if name != USUAL:
-            pairs = aligned(list(zip(group, grouped[USUAL], strict=True)), metric)
-            interval = difference_interval([a for a, _ in pairs], [b for _, b in pairs]) if pairs else None
-            numbers = (np.nan,) * 3 if interval is None else (interval.mean, interval.low, interval.high)
-            rows[name] = (*numbers, len(pairs))
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "low", "high", "runs"])
+            gaps = panel.gaps(panel.values(group, metric), panel.values(grouped[USUAL], metric))
+            moved = panel.mean(gaps)
+            rows[name] = (moved.mean, moved.low, moved.high, len(gaps))
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "low", "high", "splits"])
     return table.loc[table["difference"].abs().sort_values(ascending=False, kind="stable").index]
 
 

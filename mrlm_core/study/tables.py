@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from mrlm_core.errors import ConfigError, problem
-from mrlm_core.evaluation.significance import Interval, difference_interval, mean_interval
+from mrlm_core.study import panel
 from mrlm_core.study.record import RunRecord
 
 
@@ -32,12 +32,12 @@ def metric_names(measures: Sequence[str], cutoffs: Sequence[int], computed: Sequ
 
 
 def intervals(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
-    """One row a (model, metric): mean and bootstrap interval over runs and users, number of runs, failed runs, lack."""
+    """One row a (model, metric): mean and interval over splits and users, number of runs, failed runs, lack."""
     rows: list[dict[str, Any]] = []
     for model, group in by_label(records).items():
         done = [record for record in group if not record.failed]
         for metric in metrics:
-            interval = _interval(done, metric)
+            interval = panel.mean(panel.values(done, metric))
             rows.append({"model": model, "metric": metric, **vars(interval), "runs": len(done),
                          "failed": sum(record.failed and not record.lack for record in group),
                          "lack": group[0].lack})
@@ -66,15 +66,15 @@ def styled(records: Sequence[RunRecord], metrics: Sequence[str], caption: str) -
 
 
 def differences(records: Sequence[RunRecord], metric: str, reference: str) -> pd.DataFrame:
-    """Each model's paired difference to ``reference`` on ``metric``, matched by split, seed and user."""
+    """Each model's paired difference to ``reference`` on ``metric``, matched by split and user, seeds averaged."""
     grouped = by_label(records)
     rows = []
     for model, group in grouped.items():
-        pairs = paired(group, grouped.get(reference, []), metric) if model != reference else []
-        if pairs:
-            interval = difference_interval([a for a, _ in pairs], [b for _, b in pairs])
+        gaps = panel.gaps(panel.values(group, metric), panel.values(grouped.get(reference, []), metric))
+        if model != reference and len(gaps):
+            interval = panel.mean(gaps)
             rows.append({"Model": model, f"{metric} minus {reference}": interval.mean, "low": interval.low,
-                         "high": interval.high, "runs": len(pairs)})
+                         "high": interval.high, "splits": len(gaps)})
     return pd.DataFrame(rows).set_index("Model") if rows else pd.DataFrame()
 
 
@@ -87,31 +87,6 @@ def costs(records: Sequence[RunRecord]) -> pd.DataFrame:
         rows[model]["training (processor s)"] = float(np.median([s["training"]["cpu_seconds"] for s in stages]))
         rows[model]["peak memory (MiB)"] = max(stage["peak_mib"] for s in stages for stage in s.values())
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
-
-
-def _interval(records: Sequence[RunRecord], metric: str) -> Interval:
-    runs = [record.per_user[metric].to_numpy() for record in records if record.per_user is not None]
-    return mean_interval(runs) if runs else Interval(np.nan, np.nan, np.nan)
-
-
-def paired(a: Sequence[RunRecord], b: Sequence[RunRecord], metric: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Per-user values of the runs of a and b that share split and seed, aligned by user."""
-    other = {_draw(record): record for record in b}
-    return aligned([(record, other[_draw(record)]) for record in a if _draw(record) in other], metric)
-
-
-def aligned(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The values of the users that both runs of a pair have; pairs with a failed run are left out."""
-    values = []
-    for one, other in pairs:
-        if one.per_user is not None and other.per_user is not None:
-            both = one.per_user[[metric]].join(other.per_user[[metric]], rsuffix="_b", how="inner")
-            values.append((both[metric].to_numpy(), both[f"{metric}_b"].to_numpy()))
-    return values
-
-
-def _draw(record: RunRecord) -> tuple[int, int]:
-    return record.data["spec"]["split_seed"], record.data["spec"]["seed"]
 
 
 def _cell(row: pd.Series) -> str:

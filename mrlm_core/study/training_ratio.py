@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from mrlm_core.baselines import registry
-from mrlm_core.evaluation.significance import Interval, difference_interval
+from mrlm_core.evaluation.significance import Interval
+from mrlm_core.study import panel
 from mrlm_core.study.figures import MARKERS, canvas
 from mrlm_core.study.findings import listed, named, sign
 from mrlm_core.study.paper_tables import PAPER_DATASETS, paper_numbers
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.spec import RunSpec
-from mrlm_core.study.tables import intervals, paired
+from mrlm_core.study.tables import intervals
 
 SETTING = "protocol.train_ratio"
 ARMS = {"as printed": "", "fixed test": "fixed_"}  # arm -> prefix of its metrics in the records of ``run_many``
@@ -132,12 +132,9 @@ def _paper(records: Sequence[RunRecord]) -> Iterator[str]:
 
 
 def _change(records: Sequence[RunRecord], model: str, low: float, high: float, metric: str) -> Interval:
-    """Mean of ``metric`` at ratio ``high`` minus at ``low``, paired by split, seed and user; NaN without a pair."""
+    """Mean of ``metric`` at ratio ``high`` minus at ``low``, paired by split and user; NaN without a pair."""
     by_ratio = _by_ratio([record for record in records if record.label == model])
-    pairs = paired(by_ratio.get(high, []), by_ratio.get(low, []), metric)
-    if not pairs:
-        return Interval(np.nan, np.nan, np.nan)
-    return difference_interval([a for a, _ in pairs], [b for _, b in pairs])
+    return panel.difference(by_ratio.get(high, []), by_ratio.get(low, []), metric)
 
 
 def _by_ratio(records: Sequence[RunRecord]) -> dict[float, list[RunRecord]]:

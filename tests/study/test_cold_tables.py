@@ -104,5 +104,5 @@ def test_sentences_name_who_leads_and_who_is_no_better_than_chance() -> None:
     assert not any("C" in text.split() for text in said[2:]), "it knows nothing of them"
     assert any(text.startswith("B: 0.0000") for text in said)
     assert said[-1].startswith("From one split")
-    twice = {view: table.assign(runs=2) for view, table in cold.items()}
+    twice = {view: table.assign(splits=2) for view, table in cold.items()}
     assert list(cold_tables.sentences(buckets, twice, KNOWS, method="B")) == said[:-1]

@@ -13,7 +13,7 @@ from mrlm_core.baselines import registry
 from mrlm_core.baselines.ease import EASE
 from mrlm_core.baselines.item_knn import ItemKNN
 from mrlm_core.datasets.movielens import make_movielens
-from mrlm_core.study import RunSpec, encoders, run_or_load
+from mrlm_core.study import RunSpec, comparison, encoders, run_or_load
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.release import Plan, make_release, released, released_datasets, write_release
 from mrlm_core.study.tune import COLUMNS
@@ -135,6 +135,26 @@ def test_another_plan_or_other_code_is_another_release(
     one = make_release("shop", replace(PLAN, seeds=1, trials=1))
     assert fitted == ["ItemKNN", "EASE"]
     assert one.trials.empty
+
+
+def test_more_splits_and_repeats_go_on_from_what_was_released(
+    workspace: Path, few: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "HEADLINE", ("EASE",))
+    before = make_release("shop", PLAN)
+    _elsewhere(workspace)
+    fitted, seen = _counted(monkeypatch), []
+    more = make_release("shop", replace(PLAN, seeds=3, repeats=2), say=lambda _: seen.append(released(NAME).pending))
+    assert fitted == ["ItemKNN"] + ["EASE"] * 4  # a third split; EASE a second time on each and twice on the third
+    assert seen == [["ItemKNN", "EASE"], ["EASE"], []]
+    hashes = {record.data["spec_hash"] for record in more.records}
+    assert {record.data["spec_hash"] for record in before.records} < hashes
+    ease = [record.data["spec"] for record in more.records if record.label == "EASE"]
+    draws = [(spec["split_seed"], spec["seed"]) for spec in ease]
+    assert draws == [(0, 0), (0, 100), (1, 1), (1, 101), (2, 2), (2, 102)]
+    assert len({json.dumps(spec["hyperparameters"], sort_keys=True) for spec in ease}) == 1
+    same = ["model", "trial", "value", "hyperparameters", "search"]
+    pd.testing.assert_frame_equal(more.trials[same], before.trials[same])
 
 
 def test_released_records_carry_their_provenance(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_failed_runs_show() -> None:
 def test_differences_pair_users_and_draws() -> None:
     table = tables.differences(RECORDS, "recall@20", "A")
     assert table.loc["B", "recall@20 minus A"] == pytest.approx(0.1)
-    assert table.loc["B", "runs"] == 1  # the failed draw pairs with nothing
+    assert table.loc["B", "splits"] == 1  # the failed draw pairs with nothing
     assert table.loc["B", "low"] == pytest.approx(0.1)
 
 

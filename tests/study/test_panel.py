@@ -1,0 +1,48 @@
+"""Values of users by split: seeds of a split are averaged, users are matched by name, nothing of one side alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrlm_core.study import panel
+
+
+def _users(**values: float) -> pd.Series:
+    return pd.Series(values)
+
+
+def test_seeds_of_a_split_are_averaged_and_count_as_one() -> None:
+    table = panel.by_split([(0, _users(a=0.0, b=1.0)), (1, _users(a=4.0, b=4.0)), (0, _users(a=1.0, b=1.0))])
+    assert table.loc[0].to_dict() == {"a": 0.5, "b": 1.0}
+    assert list(table.index) == [0, 1]
+    repeated = panel.mean(panel.by_split([(split, _users(a=split, b=split)) for split in (0, 1)] * 5))
+    once = panel.mean(panel.by_split([(split, _users(a=split, b=split)) for split in (0, 1)]))
+    assert repeated == once
+
+
+def test_users_are_matched_by_name_whatever_their_order() -> None:
+    table = panel.by_split([(0, _users(a=1.0, b=2.0)), (1, _users(b=3.0, a=4.0, c=5.0))])
+    assert table["a"].tolist() == [1.0, 4.0]
+    assert np.isnan(table.loc[0, "c"])
+
+
+def test_gaps_are_of_splits_and_users_that_both_have() -> None:
+    one = panel.by_split([(0, _users(a=1.0, b=2.0)), (1, _users(a=1.0, b=1.0))])
+    other = panel.by_split([(0, _users(a=0.5, c=9.0)), (2, _users(a=0.0))])
+    gaps = panel.gaps(one, other)
+    assert gaps.to_dict() == {"a": {0: 0.5}}
+    assert panel.mean(gaps).mean == 0.5
+
+
+def test_no_values_have_no_interval() -> None:
+    assert np.isnan(panel.mean(panel.gaps(panel.by_split([]), panel.by_split([(0, _users(a=1.0))]))).low)
+
+
+def test_a_split_without_a_value_does_not_count() -> None:
+    table = panel.by_split([(0, _users(a=1.0, b=3.0)), (1, _users(a=np.nan, b=np.nan))])
+    assert panel.mean(table).mean == pytest.approx(2.0)
+
+
+def test_users_numbered_like_splits_are_not_taken_for_them() -> None:
+    table = panel.by_split([(split, pd.Series([0.0, 0.5 + split], index=[0, 1])) for split in (0, 1)])
+    assert table.to_numpy().tolist() == [[0.0, 0.5], [0.0, 1.5]]
