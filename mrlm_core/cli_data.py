@@ -16,8 +16,11 @@ MAKEABLE = {
     "movielens-latest-small": "from a raw folder of GroupLens ml-latest-small (100,836 ratings)",
     "movielens-1m": "from a raw folder of GroupLens ml-1m (1,000,209 ratings)",
     "movielens-20m": "from a raw folder of GroupLens ml-20m (20,000,263 ratings)",
+    "bookcrossing": "from a raw folder of BookCrossing's dump of 2004 (1,149,780 ratings)",
+    "bookcrossing-implicit": "from interactions.csv, books.csv and users.csv of a filtered copy without ratings",
 }
-_MEDIA = ("plots", "posters", "knowledge", "entities")
+_OF_FILMS = ("plots", "posters", "knowledge", "entities", "features")
+_OF_BOOKS = ("blurbs", "covers", "zeros")
 
 
 def add_data(commands: Any) -> None:
@@ -36,14 +39,20 @@ def add_data(commands: Any) -> None:
     generated.add_argument("--size", choices=("tiny", "small"))
     for count in ("users", "items", "ratings", "seed"):
         generated.add_argument(f"--{count}", type=int, metavar="N")
-    converted = make.add_argument_group("converted datasets (movielens-...)")
+    converted = make.add_argument_group("converted datasets (movielens-..., bookcrossing...)")
     converted.add_argument("--raw", type=Path, metavar="DIR", help="the publisher's files, as they were unpacked")
+    converted = make.add_argument_group("of films (movielens-...)")
     converted.add_argument("--plots", type=Path, metavar="F", help="CSV with movie_id and text")
     converted.add_argument("--posters", type=Path, metavar="F", help="folder or archive of <movie_id>.jpg")
     converted.add_argument("--knowledge", type=Path, metavar="F", help="TSV with head, relation, tail")
     converted.add_argument("--entities", type=Path, metavar="F", help="CSV with movie_id and entity")
     converted.add_argument("--features", action="append", default=[], metavar="NAME=F",
                            help="ready-made features: npz with ids and features; may be given again")
+    converted = make.add_argument_group("of books (bookcrossing...)")
+    converted.add_argument("--blurbs", type=Path, metavar="F", help="CSV with isbn and text")
+    converted.add_argument("--covers", type=Path, metavar="F", help="folder or archive of <isbn>.jpg")
+    converted.add_argument("--zeros", choices=("left-out", "negatives", "positives"),
+                           help="what a book that was read but not rated is (left-out)")
     make.set_defaults(run=_data_make)
 
 
@@ -74,7 +83,7 @@ def _data_make(arguments: argparse.Namespace) -> int:
 
 
 def _generate(arguments: argparse.Namespace) -> Callable[[Path], Any]:
-    _refuse(arguments, ("raw", *_MEDIA, "features"), "a converted dataset")
+    _refuse(arguments, ("raw", *_OF_FILMS, *_OF_BOOKS), "a converted dataset")
     size = arguments.size or ("tiny" if arguments.name == "iot-shop-tiny" else "small")
     counts = {f"n_{name}": getattr(arguments, name) for name in ("users", "items", "ratings")}
     from mrlm_core.datasets.iot_shop import make_iot_shop
@@ -88,10 +97,17 @@ def _convert(arguments: argparse.Namespace) -> Callable[[Path], Any]:
     if arguments.raw is None:
         raise ConfigError(problem("--raw", "the folder with the publisher's files", "nothing",
                                   "Download and unpack it, then name it."))
-    features = {key: Path(value) for key, value in map(pair, arguments.features)}
+    if arguments.name.startswith("bookcrossing"):
+        _refuse(arguments, _OF_FILMS, "movielens-...")
+        from mrlm_core.datasets.bookcrossing import make_bookcrossing
+
+        given = {option: getattr(arguments, option) for option in _OF_BOOKS}
+        return lambda out: make_bookcrossing(arguments.name, arguments.raw, out, **given)
+    _refuse(arguments, _OF_BOOKS, "bookcrossing...")
     from mrlm_core.datasets.movielens import make_movielens
 
-    media = {option: getattr(arguments, option) for option in _MEDIA}
+    media = {option: getattr(arguments, option) for option in _OF_FILMS if option != "features"}
+    features = {key: Path(value) for key, value in map(pair, arguments.features)}
     return lambda out: make_movielens(arguments.name, arguments.raw, out, **media, features=features)
 
 

@@ -32,11 +32,13 @@ def made(monkeypatch):
 
         return make
 
+    import mrlm_core.datasets.bookcrossing as bookcrossing
     import mrlm_core.datasets.iot_shop as iot_shop
     import mrlm_core.datasets.movielens as movielens
 
     monkeypatch.setattr(iot_shop, "make_iot_shop", stand_in("iot"))
     monkeypatch.setattr(movielens, "make_movielens", stand_in("movielens"))
+    monkeypatch.setattr(bookcrossing, "make_bookcrossing", stand_in("bookcrossing"))
     return calls
 
 
@@ -86,6 +88,9 @@ def test_unknown_dataset_lists_what_is_there(workspace, capsys):
         (["data", "make", "iot-shop", "--plots", "p.csv"], "--plots: expected with a converted dataset"),
         (["data", "make", "movielens-1m", "--raw", "r", "--seed", "0"], "--seed: expected with a generated dataset"),
         (["data", "make", "movielens-1m", "--raw", "r", "--features", "video"], "'video': expected NAME=VALUE"),
+        (["data", "make", "movielens-1m", "--raw", "r", "--covers", "c"], "--covers: expected with bookcrossing..."),
+        (["data", "make", "bookcrossing", "--raw", "r", "--plots", "p"], "--plots: expected with movielens-..."),
+        (["data", "make", "iot-shop", "--zeros", "negatives"], "--zeros: expected with a converted dataset"),
         (["data", "check", "nowhere"], "nowhere"),
         (["book"], "mrlm study iot-shop"),
     ],
@@ -120,6 +125,13 @@ def test_converted_dataset_gets_its_files(workspace, made, tmp_path):
     assert options["plots"] == Path("p.csv")
     assert options["posters"] is None
     assert options["features"] == {"video": Path("v.npz"), "audio": Path("a.npz")}
+
+
+def test_books_get_their_own_files(workspace, made):
+    given = ["--raw", "r", "--covers", "c.tar", "--zeros", "positives"]
+    assert cli.main(["data", "make", "bookcrossing", *given]) == 0
+    assert made == [("bookcrossing", ("bookcrossing", Path("r"), workspace / "data/bookcrossing"),
+                     {"blurbs": None, "covers": Path("c.tar"), "zeros": "positives"})]
 
 
 def test_a_dataset_that_is_there_is_replaced_only_by_force(workspace, made, capsys):
