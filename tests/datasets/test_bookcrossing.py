@@ -13,21 +13,21 @@ from mrlm_core.datasets.bookcrossing import make_bookcrossing
 from mrlm_core.errors import DatasetError
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "bookcrossing-implicit"
-BOOKS = r'''"ISBN";"Book-Title";"Book-Author";"Year-Of-Publication";"Publisher";"Image-URL-S";"Image-URL-M";"Image-URL-L"
+BOOKS = r""""ISBN";"Book-Title";"Book-Author";"Year-Of-Publication";"Publisher";"Image-URL-S";"Image-URL-M";"Image-URL-L"
 "0001";"Plain";"Ann Author";"1999";"House &amp; Sons";"u";"u";"u"
 "0002";"Called \"Best\"; a story";"José";"0";"Casa";"u";"u";"u"
 "0003";"Parted \";"here";"B";"1376";"P";"u";"u";"u"
 "0004";"Later";"C";"2037";"P";"u";"u";"u"
 "0001";"Plain again";"Ann Author";"1999";"H";"u";"u";"u"
 "0005";"Cut short
-'''
-USERS = '''"User-ID";"Location";"Age"
+"""
+USERS = """"User-ID";"Location";"Age"
 "1";"nyc, new york, usa";NULL
 "2";"cernusco s"n, milan, italy.";"239"
 "3";"somewhere, n/a";"34"
 "4";"n/a, n/a, n/a";"1"
 broken line
-'''
+"""
 
 
 @pytest.fixture
