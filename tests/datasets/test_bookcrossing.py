@@ -13,7 +13,7 @@ from mrlm_core.datasets.bookcrossing import make_bookcrossing
 from mrlm_core.errors import DatasetError
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "bookcrossing-implicit"
-BOOKS = r""""ISBN";"Book-Title";"Book-Author";"Year-Of-Publication";"Publisher";"Image-URL-S";"Image-URL-M";"Image-URL-L"
+BOOKS = r""""ISBN";"Book-Title";"Book-Author";"Year-Of-Publication";"Publisher";"Image-URL-S";"and-two-more"
 "0001";"Plain";"Ann Author";"1999";"House &amp; Sons";"u";"u";"u"
 "0002";"Called \"Best\"; a story";"José";"0";"Casa";"u";"u";"u"
 "0003";"Parted \";"here";"B";"1376";"P";"u";"u";"u"
