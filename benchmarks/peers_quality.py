@@ -194,7 +194,7 @@ def _intro(pairs: Sequence[Pair]) -> list[str]:
         " liked or not; all lists are checked for such items and judged by our `recall_at` on the same users. The test"
         " part is in none of the files that the peers read.", "",
         f"The interval is of ours minus theirs, a paired bootstrap over seeds and users (up to {SEEDS} seeds where"
-        " training is random, one where it is not). Positives/s: training positives times epochs run, by the seconds"
+        " training is random, one where it is not). Positives/s: those trained on in all epochs, by the seconds"
         " of the whole fit (sampling, graph building and, where a library stops early, validation); median of the"
         " seeds, theirs and ours in turn. Beside it the same by seconds of processor time, which other programs on the"
         " machine change less.", "",

@@ -24,7 +24,7 @@ def fit(
         recommender, parts, _ = fitted(spec, dataset_of(spec), stages, None)
         history = getattr(recommender, "history", None)
         training = stages.rows["training"]
-        facts.update(amount=int(parts.train.nnz), fit_seconds=training["seconds"],
+        facts.update(amount=int(parts.train.nnz) * settings.get("negatives", 1), fit_seconds=training["seconds"],
                      fit_cpu_seconds=training["cpu_seconds"],
                      epochs=settings.get("epochs", 1) if history is None else history.epochs)
         write_lists(folder, kept, recommender.score)

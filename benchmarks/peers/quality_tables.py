@@ -66,7 +66,7 @@ def difference(result: Result) -> Interval:
 
 
 def rate(fits: Sequence[Fitted], seconds: str = "fit_seconds") -> float:
-    """Median over the seeds of training positives times epochs by ``seconds``."""
+    """Median over the seeds of positives trained on, in all epochs, by ``seconds``."""
     return float(np.median([one.facts["amount"] * one.facts["epochs"] / one.facts[seconds] for one in fits]))
 
 
