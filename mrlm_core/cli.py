@@ -50,6 +50,8 @@ def _add_study(study: argparse.ArgumentParser) -> None:
     study.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
                        help="any other notebook parameter (value in YAML); may be given again")
     study.add_argument("--force", action="store_true", help="run chapters that are up to date too")
+    study.add_argument("--release", action="store_true",
+                       help="keep the executed chapters with their output in book/results")
     study.set_defaults(run=_study)
 
 
@@ -97,10 +99,16 @@ def _study(arguments: argparse.Namespace) -> int:
 
     only = [name for name in arguments.only.split(",") if name]
     try:
-        run_notebooks(arguments.dataset, load_dataset(folder).data_hash, parameters, only, arguments.force, _say)
+        data_hash = load_dataset(folder).data_hash
+        executed = run_notebooks(arguments.dataset, data_hash, parameters, only, arguments.force, _say)
     except NotebookError as error:
         print(f"mrlm: {error}", file=sys.stderr)
         return 1
+    if arguments.release:
+        from mrlm_core.study.released_chapters import release_chapters
+
+        for kept in release_chapters(executed, arguments.dataset):
+            _say(f"released: {kept}")
     return 0
 
 

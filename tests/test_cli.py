@@ -182,6 +182,13 @@ def test_study_hands_on_parameters_and_reports_a_failed_chapter(workspace, monke
     parameters = {"preset": "tiny", "seeds": 2, "width": [1, 2], "arm": "mixed"}
     assert calls[0][:5] == ("mine", "h", parameters, ["01", "03"], False)
 
+    made = workspace / "02.ipynb"
+    made.write_text('{"cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Two"}]}')
+    monkeypatch.setattr(notebooks, "run_notebooks", lambda *arguments: [made])
+    assert cli.main(["study", "mine", "--only", "02", "--release"]) == 0
+    assert (workspace / "book/results/mine/chapters/02.ipynb").exists()
+    assert "released: " in capsys.readouterr().out
+
     def fail(*arguments):
         raise notebooks.NotebookError("02_bad, cell 4: KeyError")
 

@@ -17,6 +17,7 @@ from mrlm_core.cache import write_text
 from mrlm_core.config import source_folder, workspace
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.study.notebooks import recorded, source_hash
+from mrlm_core.study.released_chapters import with_released
 
 FIRST_DATASET = "iot-shop"
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
@@ -31,12 +32,13 @@ def build_book(
 ) -> Path:
     """Render book/ and the chapters under ``executed`` (``<dataset>/NN_name.ipynb``) and return the page to open.
 
-    HTML goes to ``out``/_build/html, by default of the workspace. Only changed pages are staged and read again. Raises
-    ConfigError when nothing was executed, BookError when Sphinx gives any warning.
+    Chapters that were released and not executed here are shown as they were released. HTML goes to
+    ``out``/_build/html, by default of the workspace. Only changed pages are staged and read again. Raises ConfigError
+    when nothing was executed, BookError when Sphinx gives any warning.
     """
     executed = executed or workspace() / "book" / "executed"
     build = (out or workspace()).resolve() / "_build"
-    chapters = executed_chapters(executed)
+    chapters = with_released(executed_chapters(executed))
     pages = source_folder("book", "_toc.yml")
     for chapter in (chapter for of_dataset in chapters.values() for chapter in of_dataset):
         _check_chapter(chapter, say)

@@ -19,7 +19,8 @@ from mrlm_core.config import source_folder, workspace
 from mrlm_core.errors import ConfigError, nearest, problem
 
 # What runs and renders chapters cannot change what is in them, so it is left out of their keys.
-_OUTSIDE_CHAPTERS = {"mrlm_core.cli", "mrlm_core.cli_data", "mrlm_core.study.notebooks", "mrlm_core.study.book"}
+_OUTSIDE_CHAPTERS = {"mrlm_core.cli", "mrlm_core.cli_data", "mrlm_core.study.notebooks", "mrlm_core.study.book",
+                     "mrlm_core.study.released_chapters"}
 _CHAPTERS = "[0-9][0-9]_*.ipynb"
 _SECONDS_BETWEEN_LINES = 20.0  # of the plain display, when the output is not a terminal
 

@@ -10,6 +10,7 @@ import pytest
 
 from mrlm_core.errors import ConfigError
 from mrlm_core.study import notebooks as runner
+from mrlm_core.study.released_chapters import release_chapters, with_released
 
 
 def write_chapter(folder: Path, name: str, parameters: str, *cells: str) -> None:
@@ -159,3 +160,25 @@ def test_notebook_without_kernelspec_is_a_clear_error(workspace):
     path.write_text(json.dumps(notebook))
     with pytest.raises(ConfigError, match="kernelspec"):
         runner.plan("shop", "d", {})
+
+
+def test_a_released_chapter_keeps_its_output_and_says_once_what_made_it(two_chapters):
+    executed = runner.run_notebooks("shop", "d", {"seeds": 3}, only=["1"], say=lambda text: None)
+    first, = release_chapters(executed, "shop")
+    assert first.relative_to(two_chapters).as_posix() == "book/results/shop/chapters/01_first.ipynb"
+    assert printed(first) == "shop 3\n"
+    again, = release_chapters([first], "shop")
+    cells = json.loads(again.read_text())["cells"]
+    assert [cell["id"] for cell in cells].count("released-chapter") == 1
+    assert "".join(cells[0]["source"]) == "# 01_first"
+    assert "admonition} Released" in cells[1]["source"]
+    assert "Commit" in cells[1]["source"]
+    nbformat.validate(nbformat.read(again, 4))
+    assert runner.recorded(again)["key"] == runner.recorded_key(executed[0])
+
+
+def test_a_released_chapter_is_shown_where_none_was_executed(two_chapters):
+    executed = runner.run_notebooks("shop", "d", {}, say=lambda text: None)
+    released = release_chapters(executed, "shop") + release_chapters(executed[1:], "films")
+    assert with_released({"shop": executed[:1]}) == {"shop": [executed[0], released[1]], "films": [released[2]]}
+    assert with_released({"shop": executed})["shop"] == executed
