@@ -5,6 +5,8 @@
 DATASET ?= iot-shop
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 BIN     := .venv/bin
+# SCHEDULER=local runs a chapter's models side by side, a worker a core; each worker takes a gigabyte or two.
+RUNS     = $(if $(SCHEDULER),--scheduler $(SCHEDULER))
 STAMP   := .venv/.installed
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -32,7 +34,7 @@ data/iot-shop/dataset.yml: | $(STAMP)
 	$(BIN)/mrlm data make iot-shop
 
 book: $(STAMP) data/iot-shop/dataset.yml
-	$(BIN)/mrlm study iot-shop
+	$(BIN)/mrlm study iot-shop $(RUNS)
 	$(BIN)/mrlm book
 
 test: $(STAMP)
@@ -41,7 +43,7 @@ test: $(STAMP)
 	$(BIN)/pytest -n 2 --dist loadfile
 
 study: $(STAMP) $(if $(filter iot-shop,$(DATASET)),data/iot-shop/dataset.yml)
-	$(BIN)/mrlm study $(DATASET)
+	$(BIN)/mrlm study $(DATASET) $(RUNS)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

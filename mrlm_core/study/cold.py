@@ -84,7 +84,7 @@ def placed(spec: ColdSpec) -> RunRecord:
 
 def placed_many(specs: Sequence[ColdSpec], scheduler: str | None = None) -> list[RunRecord]:
     """The records of ``specs``, in order; as ``run_many``."""
-    return in_order(placed, _lost, specs, scheduler)
+    return in_order(placed, _lost, lambda spec: _folder(spec, dataset_of(spec.run)), specs, scheduler)
 
 
 def prepared(spec: ColdSpec, dataset: Dataset) -> tuple[np.ndarray, Interactions, Dataset, Interactions]:

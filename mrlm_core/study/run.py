@@ -23,7 +23,7 @@ from mrlm_core.evaluation.metrics import evaluate
 from mrlm_core.preprocessing import features, initial_features
 from mrlm_core.study.inputs import encoded, inputs_of, missing
 from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
-from mrlm_core.study.scheduler import Lost, each
+from mrlm_core.study.scheduler import LOCAL, Lost, each
 from mrlm_core.study.spec import RunSpec, dataset_folder
 from mrlm_core.training.time_limit import OutOfTime
 
@@ -84,19 +84,34 @@ def run_many(
     A run that fails is a failed record, one that kills every worker it is given to as well, and the others go on.
     """
     run, lost = (partial(make, fixed_ratio=fixed_ratio) for make in (run_or_load, lost_record))
-    return in_order(run, lost, specs, scheduler)
+    return in_order(run, lost, lambda spec: _folder(spec, dataset_of(spec), fixed_ratio), specs, scheduler)
 
 
 def in_order(
-    run: Callable[[Spec], RunRecord], lost: Callable[[Spec, Lost], RunRecord], specs: Sequence[Spec],
-    scheduler: str | None,
+    run: Callable[[Spec], RunRecord], lost: Callable[[Spec, Lost], RunRecord], folder_of: Callable[[Spec], Path],
+    specs: Sequence[Spec], scheduler: str | None,
 ) -> list[RunRecord]:
-    """``run`` of each of ``specs``, in their order; ``lost`` makes the record of one whose workers died."""
+    """``run`` of each of ``specs``, in their order; ``lost`` makes the record of one whose workers died.
+
+    What has a record in ``folder_of`` it is read here, and only the rest goes to ``scheduler``: to start the workers of
+    this machine takes longer than many a run, and for a single one nothing is gained.
+    """
+    away = [place for place, spec in enumerate(specs) if scheduler and not _done(folder_of(spec))]
+    if scheduler == LOCAL and len(away) < 2:
+        away, scheduler = [], None
+    here = [place for place in range(len(specs)) if place not in away]
+    groups = [(here, None)] + [(away, scheduler)] * bool(scheduler)  # with nothing to run too: a wrong name is told
+    ended = ((places[number], record) for places, where in groups
+             for number, record in each(run, [specs[place] for place in places], where))
     records: dict[int, RunRecord] = {}
-    ended = each(run, specs, scheduler)
     for place, record in tqdm(ended, total=len(specs), desc="runs", unit="run", disable=None):
         records[place] = lost(specs[place], record) if isinstance(record, Lost) else record
     return [records[place] for place in range(len(specs))]
+
+
+def _done(folder: Path) -> bool:
+    record = load_record(folder)
+    return record is not None and not record.failed
 
 
 def lost_record(spec: RunSpec, lost: Lost, fixed_ratio: float | None = None) -> RunRecord:

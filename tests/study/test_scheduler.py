@@ -71,6 +71,25 @@ def test_without_a_scheduler_all_runs_here_in_order() -> None:
     assert list(each(_double, [3, 1, 2])) == [(0, 6), (1, 2), (2, 4)]
 
 
+def test_what_has_a_record_and_what_is_alone_runs_here(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[list[str], str | None]] = []
+
+    def spied(function: Any, arguments: list[RunSpec], scheduler: str | None = None) -> Iterator[tuple[int, Any]]:
+        sent.append(([spec.model for spec in arguments], scheduler))
+        return each(function, arguments)
+
+    monkeypatch.setattr(run, "each", spied)
+    specs = [RunSpec("shop", name, preset="tiny", seed=43) for name in ("Popularity", "EASE", "ItemKNN", "RP3beta")]
+    run.run_or_load(specs[1])
+    records = run_many(specs, scheduler.LOCAL)
+    assert [record.label for record in records] == [spec.model for spec in specs]
+    assert sent == [(["EASE"], None), (["Popularity", "ItemKNN", "RP3beta"], scheduler.LOCAL)]
+    shutil.rmtree(records[2].folder)
+    sent.clear()
+    assert [record.label for record in run_many(specs, scheduler.LOCAL)] == [spec.model for spec in specs]
+    assert sent == [([spec.model for spec in specs], None)]
+
+
 def test_records_on_two_workers_are_those_made_here_bit_for_bit(workspace: Path, address: str) -> None:
     here = run_many(SPECS)
     assert not any(record.failed for record in here), [record.data.get("error") for record in here]
