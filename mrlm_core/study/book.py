@@ -40,8 +40,9 @@ def build_book(
     build = (out or workspace()).resolve() / "_build"
     chapters = with_released(executed_chapters(executed))
     pages = source_folder("book", "_toc.yml")
-    for chapter in (chapter for of_dataset in chapters.values() for chapter in of_dataset):
-        _check_chapter(chapter, say)
+    for dataset, paths in chapters.items():
+        for path in paths:
+            _check_chapter(path, dataset, say)
     stage(pages, chapters, build / "stage")
     _render(build, pages.parent / "_config.yml", quiet)
     return build / "html" / "index.html"
@@ -98,21 +99,21 @@ def _mirror(wanted: dict[Path, Path], target: Path, keep: Path) -> None:
             folder.rmdir()
 
 
-def _check_chapter(chapter: Path, say: Callable[[str], None]) -> None:
+def _check_chapter(chapter: Path, dataset: str, say: Callable[[str], None]) -> None:
     """Refuse a chapter with a failed cell; say so when its source has changed since it was executed."""
     cells = json.loads(chapter.read_text(encoding="utf-8"))["cells"]
     for number, cell in enumerate(cells, start=1):
         if any(output["output_type"] == "error" for output in cell.get("outputs", [])):
             raise ConfigError(
-                problem(f"{chapter.parent.name}/{chapter.name}, cell {number}", "cells that ran", "a failed cell",
-                        f"Run `mrlm study {chapter.parent.name}` again.")
+                problem(f"{dataset}/{chapter.name}, cell {number}", "cells that ran", "a failed cell",
+                        f"Run `mrlm study {dataset}` again.")
             )
     known = recorded(chapter).get("source")
     if known is None:  # executed by hand
         return
     source = source_folder("notebooks", "*.ipynb") / chapter.name
     if source.exists() and known != source_hash(source):
-        say(f"{chapter.parent.name}/{chapter.name}: shown as executed from an older notebook; `mrlm study` renews it")
+        say(f"{dataset}/{chapter.name}: shown as executed from an older notebook; `mrlm study` renews it")
 
 
 def _render(build: Path, config: Path, quiet: bool) -> None:
