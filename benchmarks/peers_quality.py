@@ -193,8 +193,8 @@ def _intro(pairs: Sequence[Pair]) -> list[str]:
         f" Every library hands over each user's {CUTOFF} best items without those rated in training or validation,"
         " liked or not; all lists are checked for such items and judged by our `recall_at` on the same users. The test"
         " part is in none of the files that the peers read.", "",
-        f"The interval is of ours minus theirs, a paired bootstrap over seeds and users (up to {SEEDS} seeds where"
-        " training is random, one where it is not). Positives/s: those trained on in all epochs, by the seconds"
+        f"The interval is of ours minus theirs, a paired bootstrap over users, seeds averaged (up to {SEEDS} seeds"
+        " where training is random, one where it is not). Positives/s: those trained on in all epochs, by the seconds"
         " of the whole fit (sampling, graph building and, where a library stops early, validation); median of the"
         " seeds, theirs and ours in turn. Beside it the same by seconds of processor time, which other programs on the"
         " machine change less.", "",
