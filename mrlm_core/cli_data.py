@@ -51,8 +51,8 @@ def add_data(commands: Any) -> None:
     converted = make.add_argument_group("of books (bookcrossing...)")
     converted.add_argument("--blurbs", type=Path, metavar="F", help="CSV with isbn and text")
     converted.add_argument("--covers", type=Path, metavar="F", help="folder or archive of <isbn>.jpg")
-    converted.add_argument("--zeros", choices=("left-out", "negatives", "positives"),
-                           help="what a book that was read but not rated is (left-out)")
+    converted.add_argument("--zeros", metavar="WHAT",
+                           help="what a book read but not rated is: left-out (if not given), negatives, positives")
     make.set_defaults(run=_data_make)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from mrlm_core.datasets.conversion import (
     Catalogue,
+    check_variant,
     note,
     publishers,
     whole_folder,
@@ -20,7 +21,7 @@ from mrlm_core.datasets.conversion import (
     write_texts,
 )
 from mrlm_core.datasets.tables import read_table
-from mrlm_core.errors import DatasetError, nearest, problem
+from mrlm_core.errors import DatasetError, problem
 
 TITLES = {"bookcrossing": "BookCrossing", "bookcrossing-implicit": "BookCrossing, filtered, without ratings"}
 ZEROS = ("left-out", "negatives", "positives")  # what a 0 is: read but not rated
@@ -48,9 +49,7 @@ def make_bookcrossing(
     Raises DatasetError. Gap G16.
     """
     raw, out = Path(raw), Path(out)
-    if variant not in TITLES:
-        raise DatasetError(problem(f"dataset {variant!r}", f"one of {', '.join(TITLES)}", "another name",
-                                   nearest(variant, TITLES)))
+    check_variant(variant, TITLES)
     if zeros is not None and (variant != "bookcrossing" or zeros not in ZEROS):
         expected = f"one of {', '.join(ZEROS)}" if variant == "bookcrossing" else "nothing: there are no ratings"
         raise DatasetError(problem("zeros", expected, repr(zeros), "Correct it or leave it out."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,7 +18,7 @@ from mrlm_core.datasets.contract import load_dataset
 from mrlm_core.datasets.feature_audit import BLOW_UP, audit_features
 from mrlm_core.datasets.modalities import open_media, read_feature_rows
 from mrlm_core.datasets.tables import read_table
-from mrlm_core.errors import DatasetError, problem
+from mrlm_core.errors import DatasetError, nearest, problem
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,13 @@ class Catalogue:
     @property
     def outside(self) -> str:
         return f"{self.plural} outside the catalogue, left out"
+
+
+def check_variant(variant: str, known: Collection[str]) -> None:
+    """Raises DatasetError for a dataset that a converter does not know."""
+    if variant not in known:
+        raise DatasetError(problem(f"dataset {variant!r}", f"one of {', '.join(known)}", "another name",
+                                   nearest(variant, known)))
 
 
 @contextmanager

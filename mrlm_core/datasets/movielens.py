@@ -13,6 +13,7 @@ import pyarrow.parquet as pa_parquet
 
 from mrlm_core.datasets.conversion import (
     Catalogue,
+    check_variant,
     publishers,
     whole_folder,
     write_description,
@@ -22,7 +23,7 @@ from mrlm_core.datasets.conversion import (
     write_texts,
 )
 from mrlm_core.datasets.tables import read_table
-from mrlm_core.errors import DatasetError, nearest, problem
+from mrlm_core.errors import DatasetError, problem
 
 TITLES = {
     "movielens-latest-small": "MovieLens latest-small",
@@ -58,9 +59,7 @@ def make_movielens(
     Films outside the catalogue are counted and left out. Raises DatasetError. Gap G17.
     """
     raw, out = Path(raw), Path(out)
-    if variant not in TITLES:
-        raise DatasetError(problem(f"dataset {variant!r}", f"one of {', '.join(TITLES)}", "another name",
-                                   nearest(variant, TITLES)))
+    check_variant(variant, TITLES)
     if (knowledge is None) != (entities is None):
         raise DatasetError(problem("knowledge and entities", "both or neither", "one", "Give the other file too."))
     with whole_folder(raw, out) as folder:

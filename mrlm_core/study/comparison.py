@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from mrlm_core.baselines import registry
 from mrlm_core.study.spec import RunSpec
 
-# The method, what is left of it without modalities, its repair, and who it is to beat where training is random. Chosen
-# before anything was measured; a release may train these several times on each split.
+# The method, what is left of it without modalities, its repair, and who it is to beat where training is random: chosen
+# by the question, not by who did well. A release may train these several times on each split.
 HEADLINE = ("MRLM", "U-GFRL", "MRLM-R", "iALS", "BPR-MF", "VBPR")
 APART = 100  # between the seeds of trainings on one split: more than there will be splits
 

@@ -26,10 +26,3 @@ def test_spread_between_splits_widens_the_interval() -> None:
     alike = interval(np.stack([users, users, users]))
     apart = interval(np.stack([users - 1, users, users + 1]))
     assert apart.high - apart.low > 5 * (alike.high - alike.low)
-
-
-def test_pairing_removes_what_users_share() -> None:
-    hard = np.random.default_rng(2).normal(0, 1, 300)
-    paired = interval((hard + 0.1 - hard)[None])
-    assert paired.low == pytest.approx(0.1)
-    assert paired.high == pytest.approx(0.1)

@@ -46,3 +46,13 @@ def test_a_split_without_a_value_does_not_count() -> None:
 def test_users_numbered_like_splits_are_not_taken_for_them() -> None:
     table = panel.by_split([(split, pd.Series([0.0, 0.5 + split], index=[0, 1])) for split in (0, 1)])
     assert table.to_numpy().tolist() == [[0.0, 0.5], [0.0, 1.5]]
+
+
+def test_pairing_removes_what_users_share() -> None:
+    """The same users in another order, far apart in how hard they are and equally far apart between the two sides."""
+    hard = pd.Series(np.random.default_rng(2).normal(0, 1, 300), index=np.arange(300).astype(str))
+    one = panel.by_split([(0, hard + 0.1), (1, hard - 0.3)])
+    other = panel.by_split([(0, hard[::-1]), (1, hard[::-1] - 0.4)])
+    gap, wide = panel.mean(panel.gaps(one, other)), panel.mean(one)
+    assert (gap.mean, gap.low, gap.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert wide.high - wide.low > 0.1
