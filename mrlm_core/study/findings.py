@@ -64,7 +64,7 @@ def _method(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator
 
 def _papers_ten(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
     """The paper's own baselines: which is best, and how many the popularity of items beats."""
-    theirs = [name for name in means if registry.row(_model(name)).base in ORDER]
+    theirs = [name for name in means if registry.row(model_of(name)).base in ORDER]
     if not theirs:
         return
     text = f"Best of the paper's baselines: {theirs[0]}, {means[theirs[0]]}"
@@ -89,7 +89,8 @@ def _plus(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[s
     yield f"More modalities, put beside what a model reads already, make of {len(pairs)} models {told}."
 
 
-def _model(label: str) -> str:
+def model_of(label: str) -> str:
+    """The model of a record's label: without the modalities it was left and what was done to its clusters."""
     return label.split(",")[0].split(" [")[0]
 
 

@@ -12,6 +12,7 @@ from pandas.io.formats.style import Styler
 
 from mrlm_core.baselines import registry
 from mrlm_core.config import source_folder
+from mrlm_core.study.findings import model_of
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.tables import compact, intervals
 
@@ -79,7 +80,10 @@ def styled_beside(
 
 
 def _fidelity(name: str) -> str:
-    return registry.row(name).fidelity if name in registry.names() else "not implemented"
+    model = model_of(name)
+    if model not in registry.names():
+        return "not implemented"
+    return registry.row(model).fidelity if model == name else f"a variant of {model}"
 
 
 @lru_cache

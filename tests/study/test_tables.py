@@ -63,8 +63,8 @@ def test_paper_tables_are_the_papers() -> None:
 
 def test_our_numbers_stand_beside_the_papers_with_places_among_both() -> None:
     records = [_record("MRLM", 0, [0.2, 0.4]), _record("CKE", 0, [0.5, 0.5]), _record("Ours", 0, [0.9, 0.9]),
-               _record("CAMN", 0, None)]
-    records[-1].data.update(status="not run", error="needs image")
+               _record("CAMN", 0, None), _record("MRLM", 0, [0.1, 0.1], clusters="permuted")]
+    records[3].data.update(status="not run", error="needs image")
     places = paper_tables.ranks(records, "recall", 20)
     assert places.loc["MRLM"].tolist() == [1, 2]
     assert places.loc["CKE"].tolist() == [2, 1]
@@ -74,6 +74,7 @@ def test_our_numbers_stand_beside_the_papers_with_places_among_both() -> None:
     assert table.loc["CAMN", ("N = 20", "ours")] == "not run: needs image"
     assert table.loc["Ours", ("N = 20", "paper")] == "-"
     assert table.loc["NARRE", ("N = 20", "ours")] == "-"
+    assert table.loc["MRLM, permuted clusters", ("", "fidelity")] == "a variant of MRLM"
 
 
 def test_costs_take_medians() -> None:
