@@ -16,9 +16,9 @@ import numpy as np
 from keras import ops
 
 from mrlm_core.baselines.descent import descend
+from mrlm_core.baselines.marks import MarkedTriplets
 from mrlm_core.baselines.network import GradientRecommender, Sampler
 from mrlm_core.datasets.splits import Interactions
-from mrlm_core.training.triplets import TripletSampler
 
 START = 0.1  # standard deviation of the first values
 
@@ -48,8 +48,8 @@ class FactorNetwork(keras.Model):
         self.built = True
 
     def arrays(self) -> list[np.ndarray]:
-        """Users, items, clusters, tastes, E, bias, beta: copies as NumPy arrays."""
-        return [np.array(ops.convert_to_numpy(weight)) for weight in self.tables]
+        """Users, items, clusters, tastes, E, bias, beta: NumPy arrays that may be written to."""
+        return [np.require(ops.convert_to_numpy(weight), requirements=["C", "W"]) for weight in self.tables]
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Users ``[U, k + content_dim + 1]`` and items, whose products are the scores; the bias is the last column."""
@@ -81,7 +81,7 @@ class BPRMF(GradientRecommender):
 
     def sampler(self, interactions: Interactions) -> Sampler:
         """Training positives with uniform negatives."""
-        return TripletSampler(interactions, "uniform", self.negatives)
+        return MarkedTriplets(interactions, self.negatives)
 
     def train_epoch(self, rows: np.ndarray, batch_size: int) -> tuple[dict[str, float], int]:
         """One step for each triplet of ``rows`` ``[n, 3]``, in their order."""

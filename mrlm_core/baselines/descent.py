@@ -6,10 +6,13 @@ content, t length of a user's taste for it.
 
 from __future__ import annotations
 
-from math import exp, log1p
+from math import exp, log
 
 import numpy as np
 from numba import njit
+
+FAR = 60.0  # of a margin: beyond it sigma is 0 or 1 in float32
+TOGETHER = 8  # losses a logarithm: exp(-FAR) to the eighth is a double still
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})  # sums of products in any order; NaN stays NaN
@@ -25,16 +28,17 @@ def descend(
     beta, which every triplet moves, have a rate and a penalty of their own.
     Gives the mean of -log sigma and the steps made; stops with NaN after the first step whose margin is not a number.
     """
-    total, dim, modalities = 0.0, users.shape[1], members.shape[1]
-    width, tasted = content.shape[1], tastes.shape[1]
+    dim, modalities, width, tasted = users.shape[1], members.shape[1], content.shape[1], tastes.shape[1]
+    total, product = 0.0, 1.0
     difference, seen = np.empty(dim, np.float32), np.empty(tasted, np.float32)
     for place in range(len(rows)):
-        user, positive, negative = rows[place, 0], rows[place, 1], rows[place, 2]
+        # Unsigned row numbers: a signed one might count from the end, and that test keeps loops from being vectorised.
+        user, positive, negative = np.uint64(rows[place, 0]), np.uint64(rows[place, 1]), np.uint64(rows[place, 2])
         margin = bias[positive] - bias[negative]
         for k in range(dim):
             difference[k] = items[positive, k] - items[negative, k]
         for m in range(modalities):
-            one, other = members[positive, m], members[negative, m]
+            one, other = np.uint64(members[positive, m]), np.uint64(members[negative, m])
             for k in range(dim):
                 difference[k] += clusters[one, k] - clusters[other, k]
         for k in range(dim):
@@ -49,26 +53,33 @@ def descend(
             margin += tastes[user, t] * seen[t]
         if not np.isfinite(margin):
             return np.nan, place + 1
-        total += log1p(exp(-abs(margin))) + max(-margin, 0.0)
-        slope = np.float32(1.0 / (1.0 + exp(min(max(margin, -60.0), 60.0))))  # minus the loss' derivative
-        bias[positive] += rate * (slope - l2 * bias[positive])
-        bias[negative] -= rate * (slope + l2 * bias[negative])
+        growth = exp(min(max(margin, -FAR), FAR))
+        sigma = 1.0 / (1.0 + growth)  # of -margin: minus the loss' derivative
+        # -log sigma(margin) is -log(growth * sigma): one logarithm for the product of several, and what was cut off.
+        product *= growth * sigma
+        total += max(-FAR - margin, 0.0)
+        if place % TOGETHER == 0:
+            total, product = total - log(product), 1.0
+        slope = np.float32(sigma)
+        keep, step = np.float32(1.0) - rate * l2, rate * slope
+        bias[positive] = keep * bias[positive] + step
+        bias[negative] = keep * bias[negative] - step
         for d in range(width):
             push = slope * (content[positive, d] - content[negative, d])
             beta[d] += shared_rate * (push - shared_l2 * beta[d])
             for t in range(tasted):
                 projection[d, t] += shared_rate * (push * tastes[user, t] - shared_l2 * projection[d, t])
         for t in range(tasted):
-            tastes[user, t] += rate * (slope * seen[t] - l2 * tastes[user, t])
+            tastes[user, t] = keep * tastes[user, t] + step * seen[t]
         for m in range(modalities):
-            one, other = members[positive, m], members[negative, m]
+            one, other = np.uint64(members[positive, m]), np.uint64(members[negative, m])
             for k in range(dim):
-                push, here, there = slope * users[user, k], clusters[one, k], clusters[other, k]  # may be one row
-                clusters[one, k] += rate * (push - l2 * here)
-                clusters[other, k] -= rate * (push + l2 * there)
+                here, there = clusters[one, k], clusters[other, k]  # may be one row: each is changed, not set
+                clusters[one, k] += step * users[user, k] - rate * l2 * here
+                clusters[other, k] -= step * users[user, k] + rate * l2 * there
         for k in range(dim):
-            p, push = users[user, k], slope * users[user, k]
-            users[user, k] += rate * (slope * difference[k] - l2 * p)
-            items[positive, k] += rate * (push - l2 * items[positive, k])
-            items[negative, k] -= rate * (push + l2 * items[negative, k])
-    return total / len(rows), len(rows)
+            p, q, r = users[user, k], items[positive, k], items[negative, k]
+            users[user, k] = keep * p + step * difference[k]
+            items[positive, k] = keep * q + step * p
+            items[negative, k] = keep * r - step * p
+    return (total - log(product)) / len(rows), len(rows)

@@ -64,8 +64,8 @@ ROWS: tuple[Row, ...] = (
             "learning_rate": 0.05,
             "l2": 0.01,
             "negatives": 5,  # a pass takes milliseconds: several before validation is looked at
-            "max_epochs": 60,
-            "patience": 5,
+            "max_epochs": 200,
+            "patience": 15,
         },
         search={
             "dim": ("choice", [32, 64, 128, 256]),

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from mrlm_core.baselines.descent import descend
 from mrlm_core.baselines.registry import build
 from mrlm_core.datasets.splits import interactions, random_split
 from mrlm_core.errors import ConfigError
@@ -128,6 +129,19 @@ def test_bpr_steps_as_the_gradient_of_its_loss_says(name, inputs):
     of_users, of_items = network.vectors()
     plain = [float(plain_score(tables, network, user, item)) for user in range(4) for item in range(5)]
     np.testing.assert_allclose((of_users @ of_items.T).ravel(), plain, rtol=1e-5, atol=1e-6)
+
+
+def test_the_bpr_loss_of_margins_however_far():
+    """Several losses share a logarithm, and a sigma that is 0 in float32 is cut off: their mean is as by itself."""
+    margins = np.array([-1000, -300, -70, -61, -5, -0.5, 0, 0.5, 3, 61, 200, *np.linspace(-900, 40, 20)], np.float32)
+    users, items, none = np.ones((1, 1), np.float32), np.zeros((len(margins) + 1, 1), np.float32), np.zeros((0, 0))
+    items[:-1, 0] = margins
+    triplets = np.array([[0, place, len(margins)] for place in range(len(margins))], np.int32)
+    without = [none.astype(np.float32)] * 3
+    loss, steps = descend(triplets, np.zeros((len(items), 0), np.int64), np.zeros((len(items), 0), np.float32), users,
+                          items, *without, items[:, 0] * 0, np.zeros(0, np.float32), *np.zeros(4, np.float32))
+    assert steps == len(margins)
+    assert loss == pytest.approx(np.mean(np.logaddexp(0, -margins.astype(np.float64))), rel=1e-9)
 
 
 def plain_score(tables, network, user, item):
