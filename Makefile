@@ -5,7 +5,8 @@
 DATASET ?= iot-shop
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 BIN     := .venv/bin
-# SCHEDULER=local runs a chapter's models side by side, a worker a core; each worker takes a gigabyte or two.
+# A chapter's models run side by side, as many as there are cores and 3 GiB of memory for; SCHEDULER= runs one at a time.
+SCHEDULER ?= local
 RUNS     = $(if $(SCHEDULER),--scheduler $(SCHEDULER))
 STAMP   := .venv/.installed
 

@@ -13,7 +13,7 @@ from mrlm_core.errors import ConfigError, UserError, problem
 
 # Heavy libraries are imported where they are used: `mrlm --help` answers at once.
 
-_SCHEDULER = "local (a worker a core) or the address of a Dask scheduler (all in this process)"
+_SCHEDULER = "local (a worker a core, memory allowing) or the address of a Dask scheduler (all in this process)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ Result = TypeVar("Result")
 
 LOCAL = "local"
 CONNECT_SECONDS = 30
+WORKER_BYTES = 3 * 2**30  # memory set aside for a worker; those of the embedded dataset have peaks near 2 GiB
 SETTINGS = {
     # Linear algebra keeps the threads it has in process: another number adds up in another order, to other last bits.
     "distributed.nanny.pre-spawn-environ": {},
@@ -36,9 +37,10 @@ def each(
 ) -> Iterator[tuple[int, Result | Lost]]:
     """(place, ``function(argument)``) of every argument, as each ends; the same results whatever the ``scheduler``.
 
-    None runs here, one after the other. "local" starts a worker for each core of this machine and stops them at the
-    end; an address joins a Dask cluster that runs, whose workers need this environment and this workspace under the
-    same path. A task whose worker dies is given to another; one that kills every worker it is given to is ``Lost``.
+    None runs here, one after the other. "local" starts as many workers as this machine has cores and memory for and
+    stops them at the end; an address joins a Dask cluster that runs, whose workers need this environment and this
+    workspace under the same path. A task whose worker dies is given to another; one that kills every worker it is
+    given to is ``Lost``.
     What ``function`` raises is raised here, at once. Raises ConfigError for a scheduler that is not there.
     """
     if scheduler is None:
@@ -89,10 +91,18 @@ def _client(scheduler: str) -> Iterator[tuple[Any, Any]]:
 
 
 def local_cluster(workers: int | None = None) -> Any:
-    """A Dask cluster of this machine: ``workers`` processes (one a core), without limits on memory."""
+    """A Dask cluster of this machine: ``workers`` processes, ``workers_here()`` unless given."""
     import dask
     from distributed import LocalCluster
 
     with dask.config.set(SETTINGS):
-        return LocalCluster(n_workers=workers or len(os.sched_getaffinity(0)), threads_per_worker=1, processes=True,
+        return LocalCluster(n_workers=workers or workers_here(), threads_per_worker=1, processes=True,
                             dashboard_address=":0", memory_limit=0)
+
+
+def workers_here() -> int:
+    """A worker for each core that this process may use, but no more than its memory has room for, and one at least."""
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
+
+    return max(1, min(CPU_COUNT, int(MEMORY_LIMIT // WORKER_BYTES)))

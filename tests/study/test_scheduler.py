@@ -138,3 +138,10 @@ def test_a_scheduler_that_is_not_there_is_refused(
     monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1)
     with pytest.raises(ConfigError, match=says):
         run_many(SPECS, given)
+
+
+@pytest.mark.parametrize(("cores", "gibibytes", "workers"), [(8, 64, 8), (8, 16, 5), (2, 24, 2), (4, 1, 1)])
+def test_no_more_workers_than_cores_and_memory_allow(monkeypatch, cores, gibibytes, workers):
+    monkeypatch.setattr("dask.system.CPU_COUNT", cores)
+    monkeypatch.setattr("distributed.system.MEMORY_LIMIT", gibibytes * 2**30)
+    assert scheduler.workers_here() == workers
