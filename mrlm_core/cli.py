@@ -64,6 +64,7 @@ def _add_release(release: argparse.ArgumentParser) -> None:
     release.add_argument("--trials", type=int, default=1, metavar="N", help="settings tried a model, on validation (1)")
     release.add_argument("--minutes", type=float, metavar="M",
                          help="with --trials: so many minutes for a model's trials, shared out among them (no limit)")
+    release.add_argument("--models", default="", metavar="A,B,C", help="only these, in this order; others stay (all)")
     release.add_argument("--scheduler", metavar="S", help=_SCHEDULER)
     release.add_argument("--encoders", action="store_true", help="compare the encoders of its modalities, not models")
     release.add_argument("--weights", action="append", default=[], metavar="NETWORK=FILE",
@@ -126,7 +127,8 @@ def _release(arguments: argparse.Namespace) -> int:
 
     seconds = ENDLESS if arguments.minutes is None else 60 * arguments.minutes
     plan = Plan(arguments.preset, arguments.seeds, arguments.repeats, arguments.trials, seconds)
-    records = make_release(arguments.dataset, plan, arguments.scheduler, _say).records
+    only = [name.strip() for name in arguments.models.split(",") if name.strip()]
+    records = make_release(arguments.dataset, plan, arguments.scheduler, _say, only).records
     failed = [record for record in records if record.failed and not record.lack]
     for record in failed:
         print(f"mrlm: {record.label} failed: {record.data['error']}", file=sys.stderr)

@@ -14,6 +14,7 @@ import pandas as pd
 from mrlm_core.baselines import registry
 from mrlm_core.cache import atomic, write_text
 from mrlm_core.config import workspace
+from mrlm_core.errors import ConfigError, problem
 from mrlm_core.study.comparison import comparison
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.run import dataset_of, lost_record, run_key, run_or_load
@@ -60,9 +61,13 @@ class Release:
 
 
 def make_release(
-    dataset: str, plan: Plan, scheduler: str | None = None, say: Callable[[str], None] = print
+    dataset: str, plan: Plan, scheduler: str | None = None, say: Callable[[str], None] = print,
+    only: Sequence[str] = (),
 ) -> Release:
     """Tune and run every model of the comparison, releasing each as it ends; stopped, it goes on from there.
+
+    Or the models ``only``, in their order; the others stay as they are, released or pending. Raises ConfigError for a
+    name that is not in the comparison.
 
     What was released under the same plan counts as done, also on another machine: records whose key (spec, data, code)
     is the same, trials of the same search. So does what was released with fewer splits or repeats. One task of
@@ -81,9 +86,11 @@ def make_release(
         for model in models if model in known
     }
     waiting = [model for model in models if model not in known or model in before.pending]
-    pending = list(models)
-    for place, result in each(partial(_one_model, plan=plan, before=before), list(groups.values()), scheduler):
-        model = models[place]
+    asked = [_compared(model, models) for model in only] or models
+    pending = list(asked)
+    task = partial(_one_model, plan=plan, before=before)
+    for place, result in each(task, [groups[model] for model in asked], scheduler):
+        model = asked[place]
         pending.remove(model)
         if isinstance(result, Lost):
             result = [lost_record(spec, result) for spec in groups[model]], before.trials.iloc[:0]
@@ -95,6 +102,13 @@ def make_release(
         say(f"{model}: {len(result[0])} runs, {sum(r.failed for r in result[0])} failed or not run; "
             f"{len(pending)} models to go")
     return released(data.name)
+
+
+def _compared(model: str, models: Sequence[str]) -> str:
+    if registry.row(model).name not in models:
+        raise ConfigError(problem("--models", f"models that are compared here: {', '.join(models)}", repr(model),
+                                  "Leave it out."))
+    return model
 
 
 def _one_model(specs: Sequence[RunSpec], plan: Plan, before: Release) -> tuple[list[RunRecord], pd.DataFrame]:

@@ -13,6 +13,7 @@ from mrlm_core.baselines import registry
 from mrlm_core.baselines.ease import EASE
 from mrlm_core.baselines.item_knn import ItemKNN
 from mrlm_core.datasets.movielens import make_movielens
+from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, comparison, encoders, run_or_load
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.release import Plan, make_release, released, released_datasets, write_release
@@ -119,6 +120,25 @@ def test_a_model_that_is_newer_than_the_release_is_pending_until_it_has_run(
     with pytest.raises(KeyboardInterrupt):  # after the first of them
         make_release("shop", PLAN, say=stop)
     assert released(NAME).pending == ["iALS"]
+
+
+def test_only_the_models_asked_for_are_run_and_the_others_stay(
+    workspace: Path, few: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _elsewhere(workspace)
+    make_release("shop", PLAN, only=["Popularity"])
+    assert released(NAME).pending == ["ItemKNN", "EASE"]
+    fitted = _counted(monkeypatch)
+    made = make_release("shop", PLAN, only=["EASE"])
+    assert set(fitted) == {"EASE"}
+    assert [record.label for record in made.records] == ["Popularity"] * 2 + ["EASE"] * 2
+    assert set(made.trials["model"]) == {"EASE"}
+    assert made.pending == ["ItemKNN"]
+    with pytest.raises(ConfigError, match=r"--models.*'iALS'"):
+        make_release("shop", PLAN, only=["iALS"])
+    with pytest.raises(ConfigError, match=r"EAS.*EASE"):
+        make_release("shop", PLAN, only=["EAS"])
+    assert released(NAME).pending == ["ItemKNN"]
 
 
 def test_another_plan_or_other_code_is_another_release(
