@@ -62,7 +62,7 @@ def styled(records: Sequence[RunRecord], metrics: Sequence[str], caption: str) -
         return ["font-weight: bold" if name == best.get(str(column.name)) else "" for name in column.index]
 
     one_line = "white-space: nowrap; font-size: 85%"
-    return text.style.apply(bold).set_table_styles([{"selector": "td", "props": one_line}]).set_caption(caption)
+    return text.style.apply(bold).set_table_styles([{"selector": "td, th", "props": one_line}]).set_caption(caption)
 
 
 def differences(records: Sequence[RunRecord], metric: str, reference: str) -> pd.DataFrame:
