@@ -138,7 +138,7 @@ PAIRS: tuple[Pair, ...] = (  # the cheap ones first
     Pair(
         "BPR", "cornac", "BPR", "BPR-MF",
         same=(Same("dim", "k", 64), Same("l2", "lambda_reg", 0.01), Same("learning_rate", "learning_rate", 0.05)),
-        ours_alone={"negatives": 5, "max_epochs": 60, "patience": 5}, tried={"max_iter": (50, 100, 200)},
+        ours_alone={"negatives": 5, "max_epochs": 200, "patience": 15}, tried={"max_iter": (50, 100, 200)},
         apart="theirs draws positives with replacement and steps from two threads without locks; theirs runs all its"
               " epochs, ours keeps the best on validation, at which it looks every five passes",
     ),
