@@ -11,7 +11,7 @@ from math import exp, log
 import numpy as np
 from numba import njit
 
-FAR = 60.0  # of a margin: beyond it sigma is 0 or 1 in float32
+FAR = 60.0  # of a margin: beyond it sigma is within 1e-26 of 0 or 1
 TOGETHER = 8  # losses a logarithm: exp(-FAR) to the eighth is a double still
 
 

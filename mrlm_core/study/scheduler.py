@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 LOCAL = "local"
 CONNECT_SECONDS = 30
-WORKER_BYTES = 3 * 2**30  # memory set aside for a worker; those of the embedded dataset have peaks near 2 GiB
+WORKER_BYTES = 3 * 2**30  # memory set aside for a worker; those of the embedded dataset had peaks of up to 2.4 GiB
 SETTINGS = {
     # Linear algebra keeps the threads it has in process: another number adds up in another order, to other last bits.
     "distributed.nanny.pre-spawn-environ": {},
