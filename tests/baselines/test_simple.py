@@ -132,7 +132,7 @@ def test_bpr_steps_as_the_gradient_of_its_loss_says(name, inputs):
 
 
 def test_the_bpr_loss_of_margins_however_far():
-    """Several losses share a logarithm, and far margins are cut off in sigma, not in the loss: its mean is as by itself."""
+    """Several losses share a logarithm; far margins are cut off in sigma, not in the loss, whose mean is as plain."""
     margins = np.array([-1000, -300, -70, -61, -5, -0.5, 0, 0.5, 3, 61, 200, *np.linspace(-900, 40, 20)], np.float32)
     users, items, none = np.ones((1, 1), np.float32), np.zeros((len(margins) + 1, 1), np.float32), np.zeros((0, 0))
     items[:-1, 0] = margins
