@@ -23,8 +23,8 @@ KINDS = {"open": "left open", "wrong": "printed wrongly or against another place
 class Option:
     """One way to read a gap. ``settings``, ``model``, ``clusters`` make a run of it (fields of RunSpec).
 
-    ``shown`` says where else its effect is shown; ``needs`` what the dataset must have: "low ratings", or a modality of
-    that name and kind. The file's head explains both in full.
+    ``shown`` says how else it is had or where its effect is shown; ``needs`` what the dataset must have: "low ratings",
+    or a modality of that name and kind. The file's head explains both in full.
     """
 
     name: str

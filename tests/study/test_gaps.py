@@ -11,10 +11,12 @@ import yaml
 
 import mrlm_core
 from mrlm_core.baselines import registry
-from mrlm_core.config import preset, settings_of, source_folder
+from mrlm_core.config import SPLITS, preset, settings_of, source_folder
+from mrlm_core.datasets.bookcrossing import ZEROS
 from mrlm_core.errors import ConfigError
 from mrlm_core.preprocessing.pipeline import CLUSTER_ASSIGNMENTS
 from mrlm_core.study import gaps as paper_gaps
+from mrlm_core.study import repair
 from mrlm_core.study.paper_tables import paper_numbers, paper_table
 from mrlm_core.study.sensitivity import with_references
 
@@ -197,9 +199,21 @@ def test_the_page_shows_every_row_with_its_default_and_what_is_missing():
     shown = "".join(paper_gaps.page(part).to_html() for part in paper_gaps.parts())
     assert all(f">{row.id}<" in shown for row in ROWS)
     assert "<b>uniform</b>" in shown
-    assert "<i>a triplet loss on m as well</i>" in shown
+    assert "<i>a learned projection to one length</i>" in shown
     assert "(chapter 06)" in shown
     missing = paper_gaps.not_in_program()
-    assert ("G13", "a triplet loss on m as well") in set(missing.itertuples(index=False, name=None))
+    assert ("G12", "a learned projection to one length") in set(missing.itertuples(index=False, name=None))
     assert not {"uniform", "explicit"} & set(missing["option"])
     assert paper_gaps.summary().startswith(f"{len(ROWS)} rows: ")
+
+
+def test_what_is_had_elsewhere_is_there():
+    shown = {option.name: option.shown for row in ROWS for option in row.options if option.shown}
+    for kind, name in (("within-user", "within each user"), ("by-time", "by time")):
+        assert shown[name] == f"protocol.split: {kind}"
+        assert kind in SPLITS
+    for name in ("negatives", "positives"):
+        assert shown[name] == f"mrlm data make bookcrossing --zeros {name}"
+        assert name in ZEROS
+    step = shown["m trained against users as well"].removeprefix("chapter 11, the step: ")
+    assert step in {one.name for one in repair.STEPS}
