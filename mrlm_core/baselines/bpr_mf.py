@@ -38,22 +38,27 @@ class FactorNetwork(keras.Model):
         self.members = _members(n_items, clusters or {})
         self.content = np.zeros((n_items, 0), np.float32) if content is None else np.ascontiguousarray(content)
         start, described = keras.initializers.RandomNormal(stddev=START), self.content.shape[1]
-        shapes = {"users": (n_users, dim), "items": (n_items, dim),
-                  "clusters": (int(self.members.max(initial=-1)) + 1, dim),
-                  "tastes": (n_users, content_dim), "E": (described, content_dim)}
-        tables = [self.add_weight(shape=shape, initializer=start.clone(), name=name) for name, shape in shapes.items()]
-        biases = [self.add_weight(shape=(size,), initializer="zeros", name=name)
-                  for name, size in (("bias", n_items), ("beta", described))]
-        self.tables = [*tables, *biases]
+        self.shapes = {"users": (n_users, dim), "items": (n_items, dim),
+                       "clusters": (int(self.members.max(initial=-1)) + 1, dim),
+                       "tastes": (n_users, content_dim), "E": (described, content_dim),
+                       "bias": (n_items,), "beta": (described,)}
+        self.tables = {  # an empty one costs an epoch as long to read and to write as a short one
+            name: self.add_weight(shape=shape, initializer=start.clone() if len(shape) > 1 else "zeros", name=name)
+            for name, shape in self.shapes.items() if 0 not in shape
+        }
         self.built = True
 
-    def arrays(self) -> list[np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
         """Users, items, clusters, tastes, E, bias, beta: NumPy arrays that may be written to."""
-        return [np.require(ops.convert_to_numpy(weight), requirements=["C", "W"]) for weight in self.tables]
+        return {
+            name: np.require(ops.convert_to_numpy(self.tables[name]), requirements=["C", "W"])
+            if name in self.tables else np.zeros(shape, np.float32)
+            for name, shape in self.shapes.items()
+        }
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Users ``[U, k + content_dim + 1]`` and items, whose products are the scores; the bias is the last column."""
-        users, items, clusters, tastes, projection, bias, beta = self.arrays()
+        users, items, clusters, tastes, projection, bias, beta = self.arrays().values()
         for members in self.members.T:
             items = items + clusters[members]
         bias = bias + self.content @ beta
@@ -88,9 +93,9 @@ class BPRMF(GradientRecommender):
         model, arrays = self.model, self.model.arrays()
         rate = float(model.optimizer.learning_rate)
         strengths = map(np.float32, (rate, self.l2, rate * self.shared_rate, self.shared_l2))
-        loss, steps = descend(rows, model.members, model.content, *arrays, *strengths)
-        for weight, value in zip(model.tables, arrays, strict=True):
-            weight.assign(value)
+        loss, steps = descend(rows, model.members, model.content, *arrays.values(), *strengths)
+        for name, weight in model.tables.items():
+            weight.assign(arrays[name])
         return {"loss": loss}, steps
 
 

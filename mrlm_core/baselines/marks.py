@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from mrlm_core.datasets.grouping import row_numbers
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.training.triplets import TripletSampler
 
@@ -24,10 +25,13 @@ class MarkedTriplets(TripletSampler):
         self.shift = np.uint64(64 - max(4, bits))  # a shift by all 64 bits, as of a single byte, is not defined
         self.marks = _marks(*self.rated, self.shift)
 
-    def _negatives(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        items, rated = _any(rng, users, *self.rated, self.n_items, self.marks, self.shift)
-        items[rated] = super()._negatives(users[rated], rng)
-        return items
+    def epoch(self, rng: np.random.Generator, batch_size: int) -> np.ndarray:
+        """As TripletSampler's, shuffled, drawn and written in one pass."""
+        count = len(self.users) * self.repeats
+        rows, rated = _epoch(rng, row_numbers(count), -count % batch_size, self.users, self.positives, *self.rated,
+                             self.n_items, self.marks, self.shift)
+        rows[rated, 2] = self._negatives(rows[rated, 0], rng)
+        return rows
 
 
 @njit(cache=True)
@@ -49,16 +53,23 @@ def _marks(starts, items, shift):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _any(rng, users, starts, items, n_items, marks, shift):  # type: ignore[no-untyped-def]
-    """Any item for each user, int32, and the numbers of the rows whose item is among the sorted ones of the user."""
-    drawn, rated, count = np.empty(len(users), np.int32), np.empty(len(users), np.int64), 0
-    for row, user in enumerate(users):
-        item = np.int32(rng.random() * n_items)
-        drawn[row] = item
+def _epoch(rng, order, more, users, positives, starts, items, n_items, marks, shift):  # type: ignore[no-untyped-def]
+    """Each positive as often as ``order`` has a number of it, shuffled, and ``more`` of them again: with any item,
+    int32 ``[n, 3]``; and the numbers of the rows whose item is among the sorted ones of the user."""
+    count, size = len(order), len(users)
+    rows, rated, found = np.empty((count + more, 3), np.int32), np.empty(count + more, np.int64), 0
+    for row in range(count + more):
+        if row < count:  # Fisher and Yates: any of those that are left, in whose place the next one goes
+            drawn = row + np.int64(rng.random() * (count - row))
+            number, order[drawn] = order[drawn] % size, order[row]
+        else:
+            number = np.int64(rng.random() * size)
+        user, item = users[number], np.int32(rng.random() * n_items)
+        rows[row, 0], rows[row, 1], rows[row, 2] = user, positives[number], item
         byte, bit = _place(user, item, shift)
         if marks[byte] >> bit & 1:
             own = items[starts[user] : starts[user + 1]]
             at = np.searchsorted(own, item)
             if at < len(own) and own[at] == item:
-                rated[count], count = row, count + 1
-    return drawn, rated[:count]
+                rated[found], found = row, found + 1
+    return rows, rated[:found]

@@ -51,6 +51,23 @@ def test_each_positive_once_and_negatives_uniform(parts):
             assert chi_square(negatives[user, free]) < 2.5
 
 
+def test_any_positive_may_stand_anywhere_as_often_as_it_is_to_be_drawn(parts):
+    sampler = MarkedTriplets(parts, 3)
+    size = sampler.size
+    numbers = {pair: number for number, pair in enumerate(zip(sampler.users, sampler.positives, strict=True))}
+    places = np.zeros((2, size))  # of each positive, in the first and the second half of an epoch
+    more = np.zeros(size)
+    for seed in range(300):
+        epoch = sampler.epoch(np.random.default_rng(seed), 3 * size - 50)[:, :2]  # a batch that leaves many to repeat
+        order = np.array([numbers[tuple(pair)] for pair in epoch])
+        once, again = order[: 3 * size], order[3 * size :]
+        assert (np.bincount(once, minlength=size) == 3).all()
+        np.add.at(places, (np.arange(3 * size) * 2 // (3 * size), once), 1)
+        np.add.at(more, again, 1)
+    assert chi_square(places[0]) < 1.5
+    assert chi_square(more) < 1.5
+
+
 def chi_square(counts):
     """Per degree of freedom: about 1 where all are equally likely."""
     return float(((counts - counts.mean()) ** 2 / counts.mean()).sum() / (len(counts) - 1))

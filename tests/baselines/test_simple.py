@@ -101,9 +101,9 @@ def test_bpr_steps_as_the_gradient_of_its_loss_says(name, inputs):
     model = build(name, {"dim": 3, "learning_rate": rate, "l2": l2, **more})
     network = model.model = model.network(SimpleNamespace(n_users=4, n_items=5), 0, **inputs)
     network.compile(model.optimizer())
-    for weight in network.tables:
+    for weight in network.tables.values():
         weight.assign(rng.normal(size=weight.shape))
-    tables = [tf.Variable(table.astype(np.float64)) for table in network.arrays()]
+    tables = [tf.Variable(table.astype(np.float64)) for table in network.arrays().values()]
     triplets = np.array([[0, 1, 2], [3, 4, 1], [0, 2, 3], [0, 1, 4]], np.int32)
     losses = []
     for user, positive, negative in triplets:
@@ -124,7 +124,7 @@ def test_bpr_steps_as_the_gradient_of_its_loss_says(name, inputs):
     found, steps = model.train_epoch(triplets, 1)
     assert steps == len(triplets)
     assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-6)
-    for table, expected in zip(network.arrays(), tables, strict=True):
+    for table, expected in zip(network.arrays().values(), tables, strict=True):
         np.testing.assert_allclose(table, expected.numpy(), rtol=1e-5, atol=1e-6)
     of_users, of_items = network.vectors()
     plain = [float(plain_score(tables, network, user, item)) for user in range(4) for item in range(5)]
