@@ -25,24 +25,23 @@ CORNAC = ("VBPR", "AMR")
 
 def measure(
     data: Shared, running: dict[str, Library], missing: dict[str, str], *, preset: str = "laptop",
-    pairs: int = 8192, batches: Sequence[int] = BATCHES, epochs: int = 20, repeats: int = 3,
+    pairs: int = 8192, batches: Sequence[int] = BATCHES, epochs: int = 100, repeats: int = 3,
 ) -> tuple[list[str], list[Target]]:
     """The tables and targets; deep models train on ``pairs`` positives, BPR in single steps ``epochs`` times a call."""
     bpr = in_rounds(bpr_cases(data, batches, epochs), running, missing, repeats)
     deep = in_rounds(deep_cases(data, preset, batches, pairs), running, missing, repeats)
-    lines, targets = bpr_part(bpr, len(batches))
+    lines, targets = bpr_part(bpr)
     return [*_intro(data, pairs), *models(deep + bpr), "", *mrlm_part(deep, len(batches)), "", *lines], targets
 
 
 def bpr_cases(data: Shared, batches: Sequence[int], epochs: int) -> list[Case]:
-    """BPR of all: RecBole's in batches, ours, Cornac's and implicit's in single steps."""
-    shared = {"folder": str(data.folder), "dim": DIM}
-    single = {**shared, "task": "train_bpr", "epochs": epochs, "threads": THREADS}
+    """BPR of all: RecBole's in batches, ours, Cornac's and implicit's in single steps, from one thread and from all."""
+    single = {"folder": str(data.folder), "dim": DIM, "task": "train_bpr", "epochs": epochs}
     return [
-        Case("BPR-MF, 1 a step", OURS, {**shared, "task": "train_bpr", "epochs": epochs}),
+        Case("BPR-MF, 1 a step", OURS, single),
         *(_recbole(data, "BPR", {"embedding_size": DIM}, size, None) for size in batches),
-        Case("Cornac BPR, 1 a step", "cornac", single),
-        Case("implicit BPR, 1 a step", "implicit", single),
+        *(Case(f"{name} BPR, 1 a step by {threads} thread{'s'[:threads - 1]}", name.lower(), {**single, "threads": threads})
+          for threads in (1, THREADS) for name in ("Cornac", "implicit")),
     ]
 
 
@@ -91,15 +90,14 @@ def mrlm_part(deep: Sequence[Measured], n_batches: int) -> list[str]:
     return rows
 
 
-def bpr_part(measured: Sequence[Measured], n_batches: int) -> tuple[list[str], list[Target]]:
+def bpr_part(measured: Sequence[Measured]) -> tuple[list[str], list[Target]]:
     """BPR at the same width: ours in single steps against theirs in batches and in single steps."""
-    ours, single = measured[0], measured[1 + n_batches :]
-    pairs = [(ours, other) for other in measured[1:]]
-    lines = [f"BPR, {DIM} wide, all training positives an epoch:", "", *against("pairs", pairs)]
-    why = f"theirs steps from {THREADS} threads without locks; ours from one, which gives the same result every time"
-    slow = "theirs steps less often"
-    targets = [target(f"Training, {mine.case.name}, against {other.case.name}", mine, other,
-                      why if other in single else slow) for mine, other in pairs]
+    ours, theirs = measured[0], measured[1:]
+    lines = [f"BPR, {DIM} wide, all training positives an epoch:", "",
+             *against("pairs", [(ours, other) for other in theirs])]
+    why = "theirs steps from {threads}, without locks; ours from 1, which gives the same result every time"
+    targets = [target(f"Training, {ours.case.name}, against {other.case.name}", ours, other,
+                      why.format(**other.case.order)) for other in theirs]
     return lines, targets
 
 
