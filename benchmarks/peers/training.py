@@ -40,8 +40,8 @@ def bpr_cases(data: Shared, batches: Sequence[int], epochs: int) -> list[Case]:
     return [
         Case("BPR-MF, 1 a step", OURS, single),
         *(_recbole(data, "BPR", {"embedding_size": DIM}, size, None) for size in batches),
-        *(Case(f"{name} BPR, 1 a step by {threads} thread{'s'[:threads - 1]}", name.lower(), {**single, "threads": threads})
-          for threads in (1, THREADS) for name in ("Cornac", "implicit")),
+        *(Case(f"{name} BPR, 1 a step by {words}", name.lower(), {**single, "threads": threads})
+          for threads, words in ((1, "1 thread"), (THREADS, f"{THREADS} threads")) for name in ("Cornac", "implicit")),
     ]
 
 
