@@ -1,7 +1,8 @@
 """Recall@20 of public implementations and of ours, trained on the same split at the same settings, with speed.
 
 Takes hours: each training is kept in runs/peers-quality/, and with MRLM_PEERS_HOURS set none is begun after so long, so
-that the page tells what is done and the next call goes on.
+that the page tells what is done and the next call goes on. MRLM_PEERS_PAIRS="ConvMF, EASE" takes the pairs with these
+models of ours alone, and a machine's page then tells of them alone.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from mrlm_core.study.spec import RunSpec
 DATASETS = ("movielens-latest-small", "movielens-1m")
 SEEDS = 3
 HOURS = "MRLM_PEERS_HOURS"  # environment variable: after so long no training is begun (unset: never)
+ONLY = "MRLM_PEERS_PAIRS"  # environment variable: names of our models, with commas; unset: all pairs
 LATE = f"not trained before the end of {HOURS}; run it again to go on"
 
 
@@ -70,8 +72,9 @@ class Result:
         return next((one.error for one in (*self.theirs, *self.ours) if one.error), "")
 
 
-def run(datasets: Sequence[str] = DATASETS, pairs: Sequence[Pair] = PAIRS, seeds: int = SEEDS) -> Section:
-    """Every pair on every dataset that is there; what was trained before from the same code and data is read."""
+def run(datasets: Sequence[str] = DATASETS, pairs: Sequence[Pair] = (), seeds: int = SEEDS) -> Section:
+    """Every pair (those asked for, by default) on every dataset that is there; what was trained before is read."""
+    pairs = pairs or asked(os.environ.get(ONLY, ""))
     until = time.monotonic() + 3600 * float(os.environ.get(HOURS, "inf"))
     lines, targets = _intro(pairs), list[Target]()
     there = [name for name in datasets if (workspace() / "data" / name / "dataset.yml").exists()]
@@ -86,6 +89,15 @@ def run(datasets: Sequence[str] = DATASETS, pairs: Sequence[Pair] = PAIRS, seeds
         lines += [f"**{name} is not in data/**, so it was not measured; make it with `mrlm data make {name}`.", ""]
         targets.append(Target(f"Quality on {name}", "no weaker than theirs", "not measured", False, "not in data/"))
     return Section("Quality beside peers", [*lines, *settings_part(pairs)], targets)
+
+
+def asked(names: str) -> list[Pair]:
+    """The pairs of our models ``names``, separated by commas, all if none; raises ValueError for another name."""
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    known = list(dict.fromkeys(pair.ours for pair in PAIRS))
+    if unknown := sorted(set(wanted) - set(known)):
+        raise ValueError(f"{ONLY}: expected names of {', '.join(known)}; found {', '.join(unknown)}; correct them.")
+    return [pair for pair in PAIRS if pair.ours in wanted or not wanted]
 
 
 @dataclass(frozen=True)

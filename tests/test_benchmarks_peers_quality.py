@@ -281,3 +281,14 @@ def test_a_dataset_that_is_not_there_is_said_to_be_missing(exported, monkeypatch
     section = peers_quality.run((NAME, "movielens-latest-small"), [replace(pair(), reads=())], seeds=1)
     assert any("movielens-latest-small is not in data/" in line for line in section.lines)
     assert [target.met for target in section.targets] == [True, False]
+
+
+def test_some_pairs_may_be_asked_for():
+    from benchmarks.peers_quality import PAIRS, asked
+
+    assert asked("") == list(PAIRS)
+    found = asked(" ConvMF,EASE")
+    assert {pair.ours for pair in found} == {"ConvMF", "EASE"}
+    assert len(found) == 3
+    with pytest.raises(ValueError, match="expected names of EASE, .*found LightGCN"):
+        asked("LightGCN")
