@@ -290,5 +290,5 @@ def test_some_pairs_may_be_asked_for():
     found = asked(" ConvMF,EASE")
     assert {pair.ours for pair in found} == {"ConvMF", "EASE"}
     assert len(found) == 3
-    with pytest.raises(ValueError, match="expected names of EASE, .*found LightGCN"):
+    with pytest.raises(ValueError, match=r"expected names of EASE, .*found LightGCN"):
         asked("LightGCN")
