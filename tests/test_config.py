@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from mrlm_core.baselines import registry
 from mrlm_core.config import PRESETS, preset, settings_of, with_settings, workspace
 from mrlm_core.errors import ConfigError
 
@@ -24,6 +25,20 @@ def test_the_paper_preset_is_table_2():
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_valid_and_knows_its_name(name):
     assert preset(name).preset == name
+
+
+def test_no_model_is_stopped_sooner_than_another():
+    """Nor MRLM: where one has less patience than others, the difference between them may be nothing but that."""
+    patience = {row.name: row.defaults["patience"] for row in map(registry.row, registry.names())
+                if "patience" in row.defaults}
+    assert len(patience) > 15
+    assert set(patience.values()) == {preset("paper").training.patience} == {preset("laptop").training.patience}
+
+
+def test_quick_is_laptop_with_shorter_trainings():
+    quick, laptop = (settings_of(preset(name)) for name in ("quick", "laptop"))
+    assert {name for name in quick if quick[name] != laptop[name]} == {"training.max_epochs"}
+    assert quick["training.max_epochs"] < laptop["training.max_epochs"]
 
 
 def test_laptop_keeps_the_papers_channels():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mrlm_core.baselines.row import Row
+from mrlm_core.config import MOST_EPOCHS, PATIENCE
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -21,8 +22,8 @@ ROWS: tuple[Row, ...] = (
             "l2": 0.01,
             "batch_size": 1024,
             "negatives": 1,
-            "max_epochs": 100,
-            "patience": 8,
+            "max_epochs": MOST_EPOCHS,
+            "patience": PATIENCE,
         },
         search={
             "dim": ("choice", [32, 64, 128]),
@@ -55,8 +56,8 @@ ROWS: tuple[Row, ...] = (
             "true_factors_from": 0,
             "learning_rate": 0.001,
             "batch_size": 128,
-            "max_epochs": 100,
-            "patience": 10,
+            "max_epochs": MOST_EPOCHS,
+            "patience": PATIENCE,
         },
         search={
             "dim": ("choice", [64, 128, 200]),

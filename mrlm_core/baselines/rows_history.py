@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mrlm_core.baselines.row import Row
+from mrlm_core.config import MOST_EPOCHS, PATIENCE
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -21,8 +22,8 @@ ROWS: tuple[Row, ...] = (
             "l2": 0.01,
             "batch_size": 2048,
             "negatives": 4,
-            "max_epochs": 50,
-            "patience": 5,
+            "max_epochs": MOST_EPOCHS,
+            "patience": PATIENCE,
         },
         search={
             "field_dim": ("choice", [10, 16, 32]),
@@ -59,8 +60,8 @@ ROWS: tuple[Row, ...] = (
             "l2": 1e-6,
             "batch_size": 1024,
             "negatives": 1,
-            "max_epochs": 100,
-            "patience": 8,
+            "max_epochs": MOST_EPOCHS,
+            "patience": PATIENCE,
         },
         search={
             "dim": ("choice", [32, 64, 128, 256]),
@@ -93,8 +94,8 @@ ROWS: tuple[Row, ...] = (
             "l2": 0.01,
             "batch_size": 1024,
             "negatives": 1,
-            "max_epochs": 100,
-            "patience": 8,
+            "max_epochs": MOST_EPOCHS,
+            "patience": PATIENCE,
         },
         search={
             "dim": ("choice", [32, 64, 128]),
@@ -132,8 +133,8 @@ ROWS: tuple[Row, ...] = (
             "l2": 0.01,
             "batch_size": 2048,
             "negatives": 1,
-            "max_epochs": 50,
-            "patience": 5,
+            "max_epochs": MOST_EPOCHS,
+            "patience": PATIENCE,
         },
         search={
             "dim": ("choice", [32, 64, 128]),

@@ -8,9 +8,10 @@ from typing import Any
 
 from mrlm_core.baselines import rows_simple
 from mrlm_core.baselines.row import EVERY, Row
+from mrlm_core.config import MOST_EPOCHS, PATIENCE
 
 _MRLM_SEARCH: dict[str, Sequence[Any]] = {
-    "training.learning_rate": ("float", 3e-4, 3e-3, True),
+    "training.learning_rate": ("float", 3e-4, 1e-2, True),
     "model.dropout": ("choice", [0.1, 0.3, 0.5]),
     "model.theta_1": ("choice", [0.35, 0.55, 0.75]),
     "training.negatives": ("choice", ["uniform", "explicit", "mixed"]),
@@ -88,8 +89,8 @@ ROWS: tuple[Row, ...] = (
             "l2": 1e-3,
             "batch_size": 1024,
             "negatives": 1,
-            "max_epochs": 50,
-            "patience": 6,
+            "max_epochs": MOST_EPOCHS,
+            "patience": PATIENCE,
         },
         search={
             "dim": ("choice", [16, 32, 64, 128]),

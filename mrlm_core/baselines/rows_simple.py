@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mrlm_core.baselines.row import EVERY, Row
+from mrlm_core.config import MOST_EPOCHS, PATIENCE
 
 _BINARY = "Trained on binarised positives: ratings below the threshold are left out."
 
@@ -64,8 +65,8 @@ ROWS: tuple[Row, ...] = (
             "learning_rate": 0.05,
             "l2": 0.01,
             "negatives": 5,  # a pass takes milliseconds: several before validation is looked at
-            "max_epochs": 200,
-            "patience": 15,
+            "max_epochs": MOST_EPOCHS,
+            "patience": PATIENCE,
         },
         search={
             "dim": ("choice", [32, 64, 128, 256]),
@@ -113,8 +114,8 @@ ROWS: tuple[Row, ...] = (
             "annealing_steps": 2000,
             "learning_rate": 0.001,
             "batch_size": 100,
-            "max_epochs": 200,
-            "patience": 20,
+            "max_epochs": MOST_EPOCHS,
+            "patience": PATIENCE,
         },
         search={
             "hidden": ("choice", [200, 400, 600]),
@@ -140,8 +141,8 @@ ROWS: tuple[Row, ...] = (
             "l2": 1e-4,
             "batch_size": 1024,
             "negatives": 1,
-            "max_epochs": 300,
-            "patience": 20,
+            "max_epochs": MOST_EPOCHS,
+            "patience": PATIENCE,
         },
         search={
             "dim": ("choice", [32, 64, 128, 256]),
@@ -165,8 +166,8 @@ ROWS: tuple[Row, ...] = (
             "shared_rate": 0.03,
             "shared_l2": 1e-3,
             "negatives": 1,
-            "max_epochs": 300,
-            "patience": 30,
+            "max_epochs": MOST_EPOCHS,
+            "patience": PATIENCE,
         },
         search={
             "dim": ("choice", [32, 64, 128]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mrlm_core.baselines.row import Row
+from mrlm_core.config import PATIENCE
 
 _TEXT_ONLY = (
     "There are no reviews: an item's own sentences stand in for its reviews, and the texts of a user's newest training "
@@ -41,7 +42,7 @@ ROWS: tuple[Row, ...] = (
             "learning_rate": 0.001,
             "batch_size": 128,
             "max_epochs": 50,
-            "patience": 5,
+            "patience": PATIENCE,
             "content_units": 64,
             "objective": "all pairs",
         },
@@ -81,8 +82,8 @@ ROWS: tuple[Row, ...] = (
             "l2": 0.01,
             "batch_size": 2048,
             "negatives": 1,
-            "max_epochs": 50,
-            "patience": 5,
+            "max_epochs": 100,
+            "patience": PATIENCE,
         },
         search={**_NARRE_AND_HAUP_SEARCH, "filters": ("choice", [64, 100])},
         citation="chen2018narre",
@@ -112,8 +113,8 @@ ROWS: tuple[Row, ...] = (
             "l2": 0.01,
             "batch_size": 4096,
             "negatives": 1,
-            "max_epochs": 50,
-            "patience": 5,
+            "max_epochs": 100,
+            "patience": PATIENCE,
         },
         search={**_NARRE_AND_HAUP_SEARCH, "gru": ("choice", [32, 50, 100])},
         citation="xing2019haup",

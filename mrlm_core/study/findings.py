@@ -26,7 +26,7 @@ def findings(records: Sequence[RunRecord], metric: str) -> list[str]:
     if not means:
         return ["No model has run."]
     return [*_winner(records, metric, means), *_method(records, metric, means), *_papers_ten(records, metric, means),
-            *_plus(records, metric, means)]
+            *_plus(records, metric, means), *_cut(records)]
 
 
 def difference(records: Sequence[RunRecord], metric: str, one: str, other: str) -> Interval:
@@ -87,6 +87,15 @@ def _plus(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[s
               for word, wanted in (("better", 1), ("worse", -1), ("no different", 0))}
     told = "; ".join(f"{len(names)} {word}{f' ({listed(names)})' if names else ''}" for word, names in groups.items())
     yield f"More modalities, put beside what a model reads already, make of {len(pairs)} models {told}."
+
+
+def _cut(records: Sequence[RunRecord]) -> Iterator[str]:
+    """Which models the count of epochs ended, not validation: with more they might rank higher."""
+    runs = {name: [run.data.get("epochs") or {} for run in group] for name, group in by_label(records).items()}
+    counts = {name: sum(epochs.get("cut", False) for epochs in group) for name, group in runs.items()}
+    named = [f"{name} ({count} of {len(runs[name])} runs)" for name, count in counts.items() if count]
+    if named:
+        yield f"Not trained to their end, as validation still rose within the last epochs allowed: {listed(named)}."
 
 
 def model_of(label: str) -> str:

@@ -116,7 +116,8 @@ def chain(base: RunSpec, steps: Sequence[Step], seeds: int, scheduler: str | Non
         before = links_kept(links)[-1]
         spec = step.applied(before.spec)
         if step.model == REPAIRED:
-            spec = replace(spec, hyperparameters={**spec.hyperparameters, "preset": base.preset})
+            sizes = {"preset": base.preset, "max_epochs": base.config.training.max_epochs}
+            spec = replace(spec, hyperparameters={**spec.hyperparameters, **sizes})
         records = run_variants([Variant(step.name, "", spec)], seeds, scheduler)
         moved = validation_of(records) - before.validation
         links.append(Link(step.name, step.why, spec, records, moved, bool(step.model) or bool(moved.mean() > 0)))

@@ -57,12 +57,12 @@ def test_a_step_builds_on_those_kept_and_not_on_those_dropped(played):
     assert played[2].spec.model == PRINTED
 
 
-def test_another_model_is_kept_though_it_loses_and_has_the_sizes_of_the_first(played):
+def test_another_model_is_kept_though_it_loses_and_has_the_sizes_and_the_epochs_of_the_first(played):
     links = chain(BASE, [OTHER, GOOD], 2)
     assert links[1].kept
     assert links[1].moved.mean() < 0
     assert played[2].spec.model == REPAIRED
-    assert played[2].spec.hyperparameters == {"skip": False, "preset": "tiny"}
+    assert played[2].spec.hyperparameters == {"skip": False, "preset": "tiny", "max_epochs": 3}
     np.testing.assert_allclose(links[2].moved, [0.15, 0.35])  # against the model that it is a change of
 
 
