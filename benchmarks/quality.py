@@ -8,33 +8,34 @@ from typing import Any
 import numpy as np
 
 from benchmarks.section import Section
-from mrlm_core.config import workspace
+from mrlm_core.config import preset, workspace
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.run import run_many
 from mrlm_core.study.spec import RunSpec
 
 DATASETS = ("movielens-latest-small", "iot-shop")  # the first that is there
-BATCH = 128  # of the plain training; Adam's rate grows with the root of the batch (Malladi et al. 2022)
+PLAIN = preset("laptop").training  # Adam's rate grows with the root of the batch (Malladi et al. 2022)
 OPTIONS: dict[str, dict[str, Any]] = {
-    "plain: float32, full softmax, batches of 128": {},
+    f"plain: float32, full softmax, batches of {PLAIN.batch_size}": {},
     "bfloat16": {"model.precision": "bfloat16"},
     "sampled softmax, row-wise Adam": {"model.identity_head": "sampled", "training.optimizer": "row-adam"},
-    **{f"batches of {size:,}, rate x {(size / BATCH) ** 0.5:g}":
-       {"training.batch_size": size, "training.learning_rate": 0.001 * (size / BATCH) ** 0.5} for size in (512, 2048)},
+    **{f"batches of {times * PLAIN.batch_size:,}, rate x {times**0.5:g}":
+       {"training.batch_size": times * PLAIN.batch_size, "training.learning_rate": PLAIN.learning_rate * times**0.5}
+       for times in (4, 16)},
     "epoch and preference chosen by 200 of the users": {"protocol.selection_users": 200},
 }
 
 
-def run(seeds: int = 3, preset: str = "laptop", options: Mapping[str, dict[str, Any]] = OPTIONS) -> Section:
+def run(seeds: int = 3, sizes: str = "laptop", options: Mapping[str, dict[str, Any]] = OPTIONS) -> Section:
     """MRLM with each option on ``seeds`` splits; runs that have a record are not run again."""
     dataset = present()
-    specs = [RunSpec(dataset, "MRLM", split_seed=seed, seed=seed, preset=preset, settings=settings)
+    specs = [RunSpec(dataset, "MRLM", split_seed=seed, seed=seed, preset=sizes, settings=settings)
              for settings in options.values() for seed in range(seeds)]
     records = run_many(specs)
     groups = [records[start : start + seeds] for start in range(0, len(records), seeds)]
     plain = groups[0]
     lines = [
-        f"MRLM on `{dataset}`, {preset} preset, {seeds} splits and seeds, stopped on validation as always. Differences"
+        f"MRLM on `{dataset}`, {sizes} preset, {seeds} splits and seeds, stopped on validation as always. Differences"
         " are paired by split; the smallest and the largest are given, for so few runs bear no interval. Seconds an"
         " epoch include validation.", "",
         "| option | validation Recall@20, mean | difference to plain | epochs | seconds an epoch, median |",
