@@ -23,17 +23,13 @@ from mrlm_core.preprocessing_config import (
     READ_OUTS,
     PreprocessingConfig,
 )
+from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 NEGATIVE_ARMS = ("uniform", "explicit", "mixed", "popularity")
 SCHEDULES = ("joint", "sequential")
 SPLITS = ("over-all", "within-user", "by-time")
 PREFERENCE_FORMS = ("blockwise", "tiled", "global-only", "multimodal-only", "literal")
 OPTIMIZERS = ("auto", "adam", "row-adam")
-
-# Of every training, MRLM's and the baselines' alike. Where an epoch is few steps, a model stays for a dozen of them at
-# what is popular before it tells users apart: with 5 epochs' patience xDeepFM ended there, at half its Recall. G45.
-PATIENCE = 20  # epochs without a better validation score that end it
-MOST_EPOCHS = 300  # so many that it is validation that ends it
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 

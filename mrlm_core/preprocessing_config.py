@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
+
 FRAME_ENCODERS = ("light", "squeezenet", "resnet50")
 CLUSTERINGS = ("exact", "nystrom", "okkc", "kmeans")
 INITIAL_VECTORS = ("xdeepfm", "bpr", "random")
@@ -24,8 +26,8 @@ class PreprocessingConfig:
     cin_layers: tuple[int, ...] = (100, 100, 50)
     dnn_layers: tuple[int, ...] = (400, 400)
     initial_negatives: int = 4  # uniform negatives a positive
-    initial_epochs: int = 30
-    initial_patience: int = 3
+    initial_epochs: int = MOST_EPOCHS
+    initial_patience: int = PATIENCE
     initial_batch_size: int = 2048
     initial_learning_rate: float = 0.004
     initial_l2: float = 0.01

@@ -8,7 +8,7 @@ from typing import Any
 
 from mrlm_core.baselines import rows_simple
 from mrlm_core.baselines.row import EVERY, Row
-from mrlm_core.config import MOST_EPOCHS, PATIENCE
+from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 _MRLM_SEARCH: dict[str, Sequence[Any]] = {
     "training.learning_rate": ("float", 3e-4, 1e-2, True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mrlm_core.baselines.row import EVERY, Row
-from mrlm_core.config import MOST_EPOCHS, PATIENCE
+from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 _BINARY = "Trained on binarised positives: ratings below the threshold are left out."
 

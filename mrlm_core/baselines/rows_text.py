@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mrlm_core.baselines.row import Row
-from mrlm_core.config import PATIENCE
+from mrlm_core.stopping import PATIENCE
 
 _TEXT_ONLY = (
     "There are no reviews: an item's own sentences stand in for its reviews, and the texts of a user's newest training "

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from mrlm_core.baselines import registry
 from mrlm_core.baselines.rows_paper import ORDER
 from mrlm_core.evaluation.significance import Interval
+from mrlm_core.stopping import PATIENCE
 from mrlm_core.study import panel
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.tables import by_label, intervals
@@ -90,12 +91,15 @@ def _plus(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[s
 
 
 def _cut(records: Sequence[RunRecord]) -> Iterator[str]:
-    """Which models the count of epochs ended, not validation: with more they might rank higher."""
-    runs = {name: [run.data.get("epochs") or {} for run in group] for name, group in by_label(records).items()}
-    counts = {name: sum(epochs.get("cut", False) for epochs in group) for name, group in runs.items()}
-    named = [f"{name} ({count} of {len(runs[name])} runs)" for name, count in counts.items() if count]
-    if named:
-        yield f"Not trained to their end, as validation still rose within the last epochs allowed: {listed(named)}."
+    """Which models' trainings ended before PATIENCE epochs had brought nothing better: they might rank higher."""
+    told = []
+    for name, runs in by_label(records).items():
+        epochs = [run.data["epochs"] for run in runs if run.data.get("epochs")]
+        sooner = sum(one["run"] - one["best"] < PATIENCE for one in epochs)
+        told += [f"{name} ({sooner} of {len(runs)} runs)"] * bool(sooner)
+    if told:
+        yield (f"Trained for less than validation asked for, stopped by their count of epochs or before {PATIENCE} epochs "
+               f"had brought nothing better, so that they might rank higher: {listed(told)}.")
 
 
 def model_of(label: str) -> str:

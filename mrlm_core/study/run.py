@@ -213,8 +213,7 @@ def _run(
     }
     result["inputs"] = _plain(sources)
     result["report"] = _plain(getattr(model, "report", {}))
-    result["epochs"] = None if history is None else {
-        "run": history.epochs, "best": history.best_epoch, "cut": history.cut}
+    result["epochs"] = None if history is None else {"run": history.epochs, "best": history.best_epoch}
     result["history"] = [] if history is None else _plain(history.rows)
     if fixed is None:
         return result, tables["test"]

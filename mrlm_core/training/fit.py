@@ -35,15 +35,11 @@ class TrainingError(UserError):
 
 @dataclass
 class History:
-    """What happened: one row an epoch (loss terms, validation score, seconds) and the best of them.
-
-    ``cut`` says that the count of epochs ended the training, not validation.
-    """
+    """What happened: one row an epoch (loss terms, validation score, seconds) and the best of them."""
 
     rows: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     best_score: float = -np.inf
-    cut: bool = False
 
     @property
     def epochs(self) -> int:
@@ -126,7 +122,6 @@ def fit(
         bar.update()
         bar.set_postfix({**{term: f"{value:.3f}" for term, value in losses.items()}, "validation": f"{score:.4f}"})
     bar.close()
-    history.cut = history.epochs - history.best_epoch < patience
     model.set_weights(best)
     return history
 
