@@ -98,8 +98,8 @@ def _cut(records: Sequence[RunRecord]) -> Iterator[str]:
         sooner = sum(one["run"] - one["best"] < PATIENCE for one in epochs)
         told += [f"{name} ({sooner} of {len(runs)} runs)"] * bool(sooner)
     if told:
-        yield (f"Trained for less than validation asked for, stopped by their count of epochs or before {PATIENCE} epochs "
-               f"had brought nothing better, so that they might rank higher: {listed(told)}.")
+        yield (f"Trained for less than validation asked for, by their count of epochs or before {PATIENCE} epochs had "
+               f"brought nothing better, so that they might rank higher: {listed(told)}.")
 
 
 def model_of(label: str) -> str:
