@@ -25,7 +25,7 @@ from mrlm_core.study.inputs import encoded, inputs_of, missing
 from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
 from mrlm_core.study.scheduler import LOCAL, Lost, each
 from mrlm_core.study.spec import RunSpec, dataset_folder
-from mrlm_core.training.time_limit import OutOfTime
+from mrlm_core.training.time_limit import ENDLESS, OutOfTime, within
 
 # What every run's numbers depend on besides its model; models that read more add the pipeline.
 PROTOCOL_MODULES = ("mrlm_core.evaluation.metrics", "mrlm_core.datasets.splits", "mrlm_core.datasets.contract")
@@ -187,7 +187,7 @@ def fitted_to(
     mrlm = row.family == "mrlm"
     own = {"preset_name": spec.preset, **spec.settings} if mrlm else {}
     model = registry.build(spec.model, {**spec.hyperparameters, **own})
-    with stages.stage("preprocessing"):
+    with stages.stage("preprocessing"), within(ENDLESS):  # a search's limit is the model's, not its inputs'
         inputs, sources = inputs_of(spec, dataset, parts)
     if "checkpoint" in row.inputs:
         inputs["checkpoint"] = checkpoint

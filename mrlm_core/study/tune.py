@@ -21,10 +21,9 @@ from mrlm_core.study.inputs import missing
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.run import run_key, run_or_load
 from mrlm_core.study.spec import RunSpec
-from mrlm_core.training.time_limit import OutOfTime, within
+from mrlm_core.training.time_limit import ENDLESS, OutOfTime, within
 
 COLUMNS = ("model", "trial", "value", "state", "seconds", "hyperparameters", "error", "search")
-ENDLESS = float("inf")
 STOPPED = "stopped at its share of the time"  # in place of an error: the trial counts with what it had reached
 
 

@@ -9,7 +9,8 @@ from contextvars import ContextVar
 
 from mrlm_core.errors import UserError, problem
 
-_SECONDS: ContextVar[float] = ContextVar("processor seconds of a training", default=float("inf"))
+ENDLESS = float("inf")
+_SECONDS: ContextVar[float] = ContextVar("processor seconds of a training", default=ENDLESS)
 
 
 class OutOfTime(UserError):

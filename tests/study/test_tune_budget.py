@@ -16,6 +16,7 @@ from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, release, run, run_or_load, tune
 from mrlm_core.study.run import run_key
 from mrlm_core.study.tune import COLUMNS, STOPPED, SearchError, best_so_far, outcome, trials_of, tuned
+from mrlm_core.training.time_limit import OutOfTime, within
 
 
 @pytest.fixture
@@ -64,6 +65,13 @@ def test_a_training_that_outlasts_its_share_counts_with_what_it_had_reached(shop
     assert record.data["epochs"]["run"] == 5 == len(record.data["history"])
     again = tune.tune(spec, shop, 3, 1e9).trials
     assert list(again["error"]) == [STOPPED, "", ""]
+
+
+def test_the_limit_of_a_trial_is_that_of_the_model_and_not_of_what_it_is_fed(shop: Dataset, ease: RunSpec) -> None:
+    """Initial vectors are trained as well, by the same loop: cut short, their score would count as the model's."""
+    spec = replace(ease, model="MRLM", split_seed=ease.seed)
+    with within(1e-3), pytest.raises(OutOfTime, match=r"^MRLM, epoch 1"):
+        run_or_load(spec)
 
 
 def test_time_is_shared_out_among_the_trials_that_are_left(
