@@ -79,7 +79,7 @@ def _scores(network: Any, dataset: Any) -> Callable[[np.ndarray], np.ndarray]:
         asked = dataset.join(Interaction({"user_id": torch.from_numpy(inner[users])}))
         try:
             found = network.full_sort_predict(asked)
-        except NotImplementedError:
+        except NotImplementedError:  # what RecBole raises for a model that scores pairs alone
             found = torch.cat([_pairs(network, dataset, asked[place : place + 1]) for place in range(len(users))])
         by_place = np.asarray(found, np.float32).reshape(len(users), -1)[:, 1:]  # the first is padding
         scores = np.empty_like(by_place)
