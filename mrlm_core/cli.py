@@ -122,7 +122,8 @@ def _release(arguments: argparse.Namespace) -> int:
     if arguments.minutes is not None and (arguments.trials < 2 or not arguments.minutes > 0):
         raise ConfigError(problem("--minutes", "more than 0, with --trials of at least 2",
                                   f"{arguments.minutes:g} with --trials {arguments.trials}", "Correct one of them."))
-    from mrlm_core.study.release import Plan, make_release
+    from mrlm_core.study.release import make_release
+    from mrlm_core.study.released import Plan
     from mrlm_core.study.tune import ENDLESS
 
     seconds = ENDLESS if arguments.minutes is None else 60 * arguments.minutes

@@ -21,7 +21,7 @@ from mrlm_core.study.growth import Growth
 from mrlm_core.study.inputs import missing
 from mrlm_core.study.paper_tables import MEASURES, paper_numbers
 from mrlm_core.study.record import RunRecord
-from mrlm_core.study.release import released, released_datasets
+from mrlm_core.study.released import released, released_datasets
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.tables import by_label
 from mrlm_core.study.variants import Variant

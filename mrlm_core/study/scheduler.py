@@ -41,11 +41,15 @@ def each(
     stops them at the end; an address joins a Dask cluster that runs, whose workers need this environment and this
     workspace under the same path. A task whose worker dies is given to another; one that kills every worker it is
     given to is ``Lost``.
+    ``arguments`` may grow while they are read, by what a result leads to: that goes before those that wait.
     What ``function`` raises is raised here, at once. Raises ConfigError for a scheduler that is not there.
     """
     if scheduler is None:
-        for place, argument in enumerate(arguments):
-            yield place, function(argument)
+        waiting = list(range(len(arguments)))
+        while waiting:
+            place, length = waiting.pop(0), len(arguments)
+            yield place, function(arguments[place])
+            waiting[:0] = range(length, len(arguments))
         return
     with ExitStack() as stack:
         client, distributed = stack.enter_context(_client(scheduler))
@@ -53,11 +57,15 @@ def each(
         # In one call: then the scheduler keeps those that wait to itself, and a worker that dies takes one task along.
         futures = client.map(task, list(arguments), pure=False)
         places = {future.key: place for place, future in enumerate(futures)}
-        for future in distributed.as_completed(futures):
+        running = distributed.as_completed(futures)
+        for future in running:
             if future.status == "error" and isinstance(future.exception(), distributed.KilledWorker):
                 yield places[future.key], Lost(f"KilledWorker: {future.exception()}")
             else:
                 yield places[future.key], future.result()
+            more = client.map(task, list(arguments[len(places):]), pure=False, priority=1)
+            places |= {one.key: place for place, one in enumerate(more, len(places))}
+            running.update(more)
 
 
 def _in_workspace(place: str, function: Callable[[Any], Any], argument: Any) -> Any:

@@ -16,7 +16,8 @@ from mrlm_core.datasets.movielens import make_movielens
 from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, comparison, encoders, run_or_load
 from mrlm_core.study.record import RunRecord
-from mrlm_core.study.release import Plan, make_release, released, released_datasets, write_release
+from mrlm_core.study.release import make_release
+from mrlm_core.study.released import Plan, released, released_datasets, unfinished, write_release
 from mrlm_core.study.tune import COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -106,6 +107,29 @@ def test_a_release_goes_on_elsewhere_from_what_was_committed(
         assert one.test == other.test
     same = ["model", "trial", "value", "hyperparameters", "search"]
     pd.testing.assert_frame_equal(again.trials[same], whole.trials[same])
+
+
+def test_a_model_that_is_not_whole_is_gone_on_with_elsewhere(
+    workspace: Path, few: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _elsewhere(workspace)
+    plan = replace(PLAN, seeds=3)
+    with monkeypatch.context() as patch:
+        counted = _counted(patch, fails_at=10)  # ItemKNN and EASE: three trials, one of them a run, and two more runs
+        with pytest.raises(KeyboardInterrupt):
+            make_release("shop", plan)
+    assert counted == ["ItemKNN"] * 5 + ["EASE"] * 5
+    assert released(NAME).pending == ["EASE"]
+    assert not released(NAME).parts().get("EASE"), "no table shows a model that is not whole"
+    kept = unfinished(NAME, plan)
+    assert {name: (len(part.records), len(part.trials)) for name, part in kept.items()} == {"EASE": (2, 3)}
+    assert unfinished(NAME, replace(plan, trials=4)) == {}, "another search"
+    _elsewhere(workspace)
+    fitted = _counted(monkeypatch)
+    made = make_release("shop", plan)
+    assert fitted == ["EASE"]
+    assert [record.data["spec"]["split_seed"] for record in made.parts()["EASE"].records] == [0, 1, 2]
+    assert unfinished(NAME, plan) == {}
 
 
 def test_a_model_that_is_newer_than_the_release_is_pending_until_it_has_run(

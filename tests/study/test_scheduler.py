@@ -71,6 +71,21 @@ def test_without_a_scheduler_all_runs_here_in_order() -> None:
     assert list(each(_double, [3, 1, 2])) == [(0, 6), (1, 2), (2, 4)]
 
 
+def _split(numbers: list[int], scheduler: str | None) -> list[int]:
+    """The numbers doubled, in the order they ended; one whose double is above 4 leads to its half."""
+    tasks, ended = list(numbers), []
+    for place, result in each(_double, tasks, scheduler):
+        ended.append(tasks[place])
+        if result > 4:
+            tasks += [tasks[place] // 2]
+    return ended
+
+
+def test_what_a_result_leads_to_goes_before_those_that_wait(address: str) -> None:
+    assert _split([8, 1, 6], None) == [8, 4, 2, 1, 6, 3, 1]
+    assert sorted(_split([8, 1, 6], address)) == [1, 1, 2, 3, 4, 6, 8]
+
+
 def test_what_has_a_record_and_what_is_alone_runs_here(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[list[str], str | None]] = []
 

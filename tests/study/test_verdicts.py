@@ -15,7 +15,7 @@ from mrlm_core.study.claims import Source
 from mrlm_core.study.growth import Growth
 from mrlm_core.study.paper_checks import against_itself, auc_readings
 from mrlm_core.study.record import RunRecord
-from mrlm_core.study.release import RELEASED_METRICS
+from mrlm_core.study.released import RELEASED_METRICS
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.variants import Variant
 from mrlm_core.study.verdicts import (

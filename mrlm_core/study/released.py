@@ -1,0 +1,165 @@
+"""What is kept of a comparison, under version control: records with their provenance, trials and plan; read again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mrlm_core.cache import atomic, write_text
+from mrlm_core.config import workspace
+from mrlm_core.study.record import RunRecord
+from mrlm_core.study.tune import COLUMNS, ENDLESS
+
+PER_USER, UNFINISHED = "per_user.parquet", "unfinished"  # names within a released folder
+RELEASED_METRICS = (*(f"{name}@{n}" for name in ("recall", "auc") for n in (10, 20, 50, 100)), "lauc@100", "full_auc")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a release compares and the budget of every model alike: ``trials`` settings, within ``seconds``.
+
+    ``seeds`` splits, and on each ``repeats`` trainings of the models of ``comparison.HEADLINE``.
+    """
+
+    preset: str = "laptop"
+    seeds: int = 3
+    repeats: int = 1
+    trials: int = 1
+    seconds: float = ENDLESS
+
+    def described(self) -> dict[str, Any]:
+        """As JSON holds it; ``seconds`` None when there is no limit."""
+        return {**asdict(self), "seconds": None if self.seconds == ENDLESS else self.seconds}
+
+    def searches_as(self, other: Mapping[str, Any]) -> bool:
+        """Whether ``other``, as ``described``, chooses settings the same way: then its runs are runs of this plan."""
+        own = self.described()
+        return all(own[name] == other[name] for name in ("preset", "trials", "seconds"))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Records, and the trials of searches, of one model or of several."""
+
+    records: list[RunRecord]
+    trials: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Release:
+    """The released records of a dataset, all trials of their searches, the plan, and the models not yet run."""
+
+    records: list[RunRecord]
+    trials: pd.DataFrame
+    plan: dict[str, Any]
+    pending: list[str]
+
+    def parts(self) -> dict[str, Part]:
+        """What there is of each model that has records or trials."""
+        names = dict.fromkeys([*map(_model, self.records), *map(str, self.trials["model"])])
+        return {name: Part([record for record in self.records if _model(record) == name],
+                           self.trials[self.trials["model"] == name]) for name in names}
+
+
+def unfinished(name: str, plan: Plan) -> dict[str, Part]:
+    """What a release of dataset ``name`` that was stopped had of models that are not whole, by model.
+
+    Nothing of another search: with other trials, time or preset the runs are others. It is kept in
+    book/results/<name>/unfinished/, in the form of a release, until the models are whole; no page shows it.
+    """
+    folder = _folder(name) / UNFINISHED
+    if not (folder / "plan.json").exists():
+        return {}
+    found = _read(folder)
+    return found.parts() if plan.searches_as(found.plan) else {}
+
+
+def write_release(
+    name: str, records: Sequence[RunRecord], trials: pd.DataFrame, plan: Plan, pending: Sequence[str] = ()
+) -> Path:
+    """Write book/results/<name>/: records.json, per_user.parquet, plan.json and, after a search, trials.csv.
+
+    The records carry their provenance (commit, versions, hashes, device) and are kept under version control, so that a
+    long study need not run again to be read.
+    """
+    return _write(_folder(name), records, trials, plan, pending)
+
+
+def released(name: str) -> Release:
+    """The release of dataset ``name``, records in the order of the tables."""
+    return _read(_folder(name))
+
+
+def write_unfinished(name: str, parts: Mapping[str, Part], plan: Plan) -> None:
+    """Keep what ``unfinished`` gives; without ``parts`` nothing is kept."""
+    folder, all_parts = _folder(name) / UNFINISHED, together(list(parts.values()))
+    if parts:
+        _write(folder, all_parts.records, all_parts.trials, plan, list(parts))
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def _write(
+    folder: Path, records: Sequence[RunRecord], trials: pd.DataFrame, plan: Plan, pending: Sequence[str]
+) -> Path:
+    tables = []
+    for record in records:
+        if record.per_user is not None:
+            values = record.per_user[list(RELEASED_METRICS)].astype("float32").reset_index()
+            tables.append(values.assign(spec_hash=record.data["spec_hash"]))
+    if tables:
+        with atomic(folder / PER_USER) as temporary:
+            pd.concat(tables).to_parquet(temporary, index=False, compression="zstd")
+    if trials.empty:
+        (folder / "trials.csv").unlink(missing_ok=True)  # of an earlier release
+    else:
+        write_text(folder / "trials.csv", trials.to_csv(index=False))
+    write_text(folder / "plan.json", json.dumps({**plan.described(), "pending": list(pending)}, indent=1) + "\n")
+    write_text(folder / "records.json", json.dumps([record.data for record in records], indent=1, sort_keys=True))
+    return folder
+
+
+def _read(folder: Path) -> Release:
+    data = json.loads((folder / "records.json").read_text(encoding="utf-8"))
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    per_user: dict[str, pd.DataFrame] = {}
+    if (folder / PER_USER).exists():  # not before the first run has ended
+        table = pd.read_parquet(folder / PER_USER)
+        groups = table.groupby("spec_hash")
+        per_user = {str(key): rows.drop(columns="spec_hash").set_index("user") for key, rows in groups}
+    trials = folder / "trials.csv"
+    return Release(
+        [RunRecord(folder, row, per_user.get(row["spec_hash"])) for row in data],
+        pd.read_csv(trials, keep_default_na=False, na_values={"value": ""}) if trials.exists() else no_trials(),
+        {"repeats": 1, **{name: value for name, value in plan.items() if name != "pending"}}, plan["pending"],
+    )
+
+
+def together(parts: Sequence[Part]) -> Part:
+    """The records and trials of all ``parts``, in their order."""
+    tables = [part.trials for part in parts if len(part.trials)]
+    return Part([record for part in parts for record in part.records],
+                pd.concat(tables, ignore_index=True) if tables else no_trials())
+
+
+def no_trials() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(COLUMNS))
+
+
+def _model(record: RunRecord) -> str:
+    return str(record.data["spec"]["model"])
+
+
+def released_datasets() -> list[str]:
+    """Names of the datasets with a released comparison."""
+    return sorted(path.parent.name for path in (workspace() / "book" / "results").glob("*/records.json"))
+
+
+def _folder(name: str) -> Path:
+    return workspace() / "book" / "results" / name
