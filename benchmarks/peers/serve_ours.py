@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,20 @@ from benchmarks.peers.serving import Prepared, serve
 from mrlm_core.baselines.bpr_mf import BPRMF
 from mrlm_core.evaluation.metrics import _along, _list_metrics, recall_at
 from mrlm_core.evaluation.ranking import top_n
+from mrlm_core.training.fit import drawn_ahead
 
 
 def train_bpr(folder: str, dim: int, epochs: int) -> Prepared:
-    """``epochs`` epochs of BPR-MF: sampling and steps as in its fit, in one thread."""
+    """``epochs`` epochs of BPR-MF: sampling and steps as in its fit, where a thread draws the next epoch meanwhile."""
     parts = interactions(Path(folder))
     model = BPRMF(dim=dim, learning_rate=0.05, l2=0.01, max_epochs=1, patience=1, negatives=1)
     model.fit(parts, seed=0)
-    sampler, rng = model.sampler(parts), np.random.default_rng(0)
+    sampler = model.sampler(parts)
 
     def once() -> None:
-        for _ in range(epochs):
-            model.train_epoch(sampler.epoch(rng, 1), 1)
+        with closing(drawn_ahead(lambda rng: sampler.epoch(rng, 1), seed=0)) as rows:
+            for _ in range(epochs):
+                model.train_epoch(next(rows), 1)
 
     parameters = sum(int(np.prod(weight.shape)) for weight in model.model.trainable_variables)
     return once, {"amount": epochs * parts.train.nnz, "parameters": parameters}

@@ -15,7 +15,8 @@ FAR = 60.0  # of a margin: beyond it sigma is within 1e-26 of 0 or 1
 TOGETHER = 8  # losses a logarithm: exp(-FAR) to the eighth is a double still
 
 
-@njit(cache=True, fastmath={"reassoc", "contract"})  # sums of products in any order; NaN stays NaN
+# Sums of products in any order, but NaN stays NaN; a thread draws the next epoch meanwhile.
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def descend(
     rows: np.ndarray, members: np.ndarray, content: np.ndarray, users: np.ndarray, items: np.ndarray,
     clusters: np.ndarray, tastes: np.ndarray, projection: np.ndarray, bias: np.ndarray, beta: np.ndarray,

@@ -52,7 +52,7 @@ def _marks(starts, items, shift):  # type: ignore[no-untyped-def]
     return marks
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)  # while another thread trains on the epoch before
 def _epoch(rng, order, more, users, positives, starts, items, n_items, marks, shift):  # type: ignore[no-untyped-def]
     """Each positive as often as ``order`` has a number of it, shuffled, and ``more`` of them again: with any item,
     int32 ``[n, 3]``; and the numbers of the rows whose item is among the sorted ones of the user."""

@@ -6,7 +6,9 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,8 @@ from mrlm_core.training.time_limit import Clock
 STEPS_PER_CALL = 16  # optimiser steps a compiled call; fewer returns to Python
 
 
+# A generator of random numbers -> the rows of an epoch.
+EpochSampler = Callable[[np.random.Generator], np.ndarray]
 # Rows of an epoch and batch size -> mean of each loss term and the last step that was made.
 EpochTrainer = Callable[[np.ndarray, int], tuple[dict[str, float], int]]
 
@@ -74,7 +78,7 @@ def seed_everything(seed: int) -> None:
 
 def fit(
     model: keras.Model,
-    sample_epoch: Callable[[np.random.Generator], np.ndarray],
+    sample_epoch: EpochSampler,
     validate: Callable[[], float],
     *,
     batch_size: int,
@@ -100,30 +104,45 @@ def fit(
     if checkpoint is not None and (checkpoint / "state.npz").exists():
         history, best = _load(checkpoint, model)
     bar = tqdm(total=max_epochs, initial=history.epochs, desc=name, unit="epoch", disable=None)
-    while history.epochs < max_epochs and history.epochs - history.best_epoch < patience:
-        if history.epochs:
-            clock.check(f"{name}, epoch {history.epochs}", history.best_score)
-        started = time.perf_counter()
-        rows = sample_epoch(np.random.default_rng([seed, history.epochs]))
-        losses, step = train_epoch(rows, batch_size)
-        _check_finite(model, losses, f"{name}, epoch {history.epochs + 1}, step {step}")
-        score = validate()
-        if np.isnan(score):
-            raise TrainingError(
-                problem(f"{name}, epoch {history.epochs + 1}", "a validation score", "not a number",
-                        "Check that the validation part has positive ratings.")
-            )
-        seconds = time.perf_counter() - started
-        history.rows.append({**losses, "validation": score, "seconds": seconds})
-        if score > history.best_score:
-            history.best_epoch, history.best_score, best = history.epochs, score, model.get_weights()
-        if checkpoint is not None:
-            _save(checkpoint, model, history, best)
-        bar.update()
-        bar.set_postfix({**{term: f"{value:.3f}" for term, value in losses.items()}, "validation": f"{score:.4f}"})
+    with closing(drawn_ahead(sample_epoch, seed, history.epochs)) as epochs:
+        while history.epochs < max_epochs and history.epochs - history.best_epoch < patience:
+            if history.epochs:
+                clock.check(f"{name}, epoch {history.epochs}", history.best_score)
+            started = time.perf_counter()
+            losses, step = train_epoch(next(epochs), batch_size)
+            _check_finite(model, losses, f"{name}, epoch {history.epochs + 1}, step {step}")
+            score = _number(validate(), f"{name}, epoch {history.epochs + 1}")
+            seconds = time.perf_counter() - started
+            history.rows.append({**losses, "validation": score, "seconds": seconds})
+            if score > history.best_score:
+                history.best_epoch, history.best_score, best = history.epochs, score, model.get_weights()
+            if checkpoint is not None:
+                _save(checkpoint, model, history, best)
+            bar.update()
+            bar.set_postfix({**{term: f"{value:.3f}" for term, value in losses.items()}, "validation": f"{score:.4f}"})
     bar.close()
     model.set_weights(best)
     return history
+
+
+def drawn_ahead(sample_epoch: EpochSampler, seed: int, first: int = 0) -> Generator[np.ndarray, None, None]:
+    """The rows of the epochs from number ``first`` on; while one is trained on, a thread draws the next.
+
+    Each has a generator of its own, of ``seed`` and its number, so that it is the same whenever it is drawn.
+    """
+    with ThreadPoolExecutor(1, "next epoch") as thread:
+        epoch, waiting = first, thread.submit(sample_epoch, np.random.default_rng([seed, first]))
+        while True:
+            rows, epoch = waiting.result(), epoch + 1
+            waiting = thread.submit(sample_epoch, np.random.default_rng([seed, epoch]))
+            yield rows
+
+
+def _number(score: float, where: str) -> float:
+    if np.isnan(score):
+        raise TrainingError(problem(where, "a validation score", "not a number",
+                                    "Check that the validation part has positive ratings."))
+    return score
 
 
 class _Watch(keras.callbacks.Callback):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -85,8 +86,32 @@ def test_each_epoch_has_its_own_generator_which_the_seed_and_the_epoch_decide():
 
     for seed in (0, 0, 1):
         pull([0.1, 0.2], rows=rows, seed=seed)
-    assert draws[:2] == draws[2:4]
-    assert len(set(draws)) == 4
+    assert draws[:3] == draws[3:6]  # one is drawn ahead
+    assert len(set(draws)) == 6
+
+
+def test_the_next_epoch_is_drawn_while_one_is_trained_on():
+    drawn, waited = [threading.Event() for _ in range(3)], []
+    numbers = iter(range(3))
+
+    def rows(rng):
+        drawn[next(numbers)].set()
+        return np.ones((8, 3), np.float32)
+
+    def train(rows, batch_size):
+        waited.append(drawn[len(waited) + 1].wait(timeout=60))
+        return {"loss": 0.0}, 1
+
+    assert pull([0.1, 0.2], rows=rows, train_epoch=train)[1].epochs == 2
+    assert waited == [True, True]
+
+
+def test_a_sampler_that_fails_ends_the_training_with_its_own_error():
+    def rows(rng):
+        raise ValueError("no triplet")
+
+    with pytest.raises(ValueError, match="no triplet"):
+        pull([0.1], rows=rows)
 
 
 def test_a_loss_that_is_no_number_names_its_term_and_keeps_the_last_checkpoint(tmp_path):
