@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_study(study: argparse.ArgumentParser) -> None:
     study.add_argument("dataset", metavar="NAME", help="a dataset under data/")
-    study.add_argument("--preset", help="sizes: quick, laptop, paper, paper-bookcrossing or tiny")
+    study.add_argument("--preset", help="sizes: laptop, paper, paper-bookcrossing or tiny")
     study.add_argument("--seeds", type=int, metavar="N", help="number of seeds")
     study.add_argument("--trials", type=int, metavar="N", help="number of tuning trials")
     study.add_argument("--scheduler", metavar="S", help=_SCHEDULER)

@@ -38,12 +38,6 @@ def test_no_model_is_stopped_sooner_than_another():
         assert {*patience.values(), config.training.patience, config.preprocessing.initial_patience} == {PATIENCE}
 
 
-def test_quick_is_laptop_with_shorter_trainings():
-    quick, laptop = (settings_of(preset(name)) for name in ("quick", "laptop"))
-    assert {name for name in quick if quick[name] != laptop[name]} == {"training.max_epochs"}
-    assert quick["training.max_epochs"] < laptop["training.max_epochs"]
-
-
 def test_laptop_keeps_the_papers_channels():
     assert preset("laptop").model.trunk_channels == preset("paper").model.trunk_channels
 
