@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 
 from benchmarks.peers.data import interactions
 from benchmarks.peers.serving import Prepared, serve
+from mrlm_core.baselines import registry
 from mrlm_core.baselines.bpr_mf import BPRMF
 from mrlm_core.evaluation.metrics import _along, _list_metrics, recall_at
 from mrlm_core.evaluation.ranking import top_n
@@ -19,19 +20,22 @@ from mrlm_core.training.fit import drawn_ahead
 
 
 def train_bpr(folder: str, dim: int, epochs: int) -> Prepared:
-    """``epochs`` epochs of BPR-MF: sampling and steps as in its fit, where a thread draws the next epoch meanwhile."""
+    """``epochs`` passes of BPR-MF: sampling and steps as in its fit at its defaults, but for ``dim``.
+
+    There an epoch is several passes, and a thread draws the next one meanwhile.
+    """
     parts = interactions(Path(folder))
-    model = BPRMF(dim=dim, learning_rate=0.05, l2=0.01, max_epochs=1, patience=1, negatives=1)
+    model = BPRMF(**{**registry.row("BPR-MF").defaults, "dim": dim, "max_epochs": 1})
     model.fit(parts, seed=0)
-    sampler = model.sampler(parts)
+    sampler, own_epochs = model.sampler(parts), -(-epochs // model.negatives)
 
     def once() -> None:
         with closing(drawn_ahead(lambda rng: sampler.epoch(rng, 1), seed=0)) as rows:
-            for _ in range(epochs):
+            for _ in range(own_epochs):
                 model.train_epoch(next(rows), 1)
 
     parameters = sum(int(np.prod(weight.shape)) for weight in model.model.trainable_variables)
-    return once, {"amount": epochs * parts.train.nnz, "parameters": parameters}
+    return once, {"amount": own_epochs * model.negatives * parts.train.nnz, "parameters": parameters}
 
 
 def train_mrlm(folder: str, preset_name: str, batch_size: int, pairs: int) -> Prepared:
