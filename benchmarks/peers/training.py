@@ -93,8 +93,9 @@ def mrlm_part(deep: Sequence[Measured], n_batches: int) -> list[str]:
 def bpr_part(measured: Sequence[Measured]) -> tuple[list[str], list[Target]]:
     """BPR at the same width: ours in single steps against theirs in batches and in single steps."""
     ours, theirs = measured[0], measured[1:]
-    lines = [f"BPR, {DIM} wide, all training positives in each pass. Ours steps in one thread while another draws its next"
-             " epoch, the passes between two looks at validation in its defaults:", "", *against("pairs", [(ours, other) for other in theirs])]
+    lines = [f"BPR, {DIM} wide, all training positives in each pass. Ours steps in one thread while another draws its"
+             " next epoch, the passes between two looks at validation in its defaults:", "",
+             *against("pairs", [(ours, other) for other in theirs])]
     targets = [target(f"Training, {ours.case.name}, against {other.case.name}", ours, other, _why_slower(other.case))
                for other in theirs]
     return lines, targets
@@ -104,9 +105,9 @@ def _why_slower(case: Case) -> str:
     if case.library == "recbole":
         return "theirs steps less often"
     if case.order["threads"] == 1:
-        return "both step alike; ours reads and writes Keras' weights each epoch besides"
-    return ("theirs steps from several threads without locks; ours from one, while another draws, which gives the same result"
-            " every time")
+        return "both step alike; ours reads and writes Keras' weights each epoch besides, though it draws beside its steps"
+    return ("theirs steps from several threads without locks; ours from one, while another draws, which gives the same"
+            " result every time")
 
 
 def _recbole(data: Shared, name: str, settings: dict[str, Any], size: int, pairs: int | None) -> Case:
