@@ -105,7 +105,7 @@ def _why_slower(case: Case) -> str:
     if case.library == "recbole":
         return "theirs steps less often"
     if case.order["threads"] == 1:
-        return "both step alike; ours reads and writes Keras' weights each epoch besides, though it draws beside its steps"
+        return "both step alike; ours reads and writes Keras' weights each epoch, though it draws beside its steps"
     return ("theirs steps from several threads without locks; ours from one, while another draws, which gives the same"
             " result every time")
 
