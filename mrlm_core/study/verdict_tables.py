@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -19,13 +19,14 @@ _TEXT: Any = [{"selector": "td", "props": "text-align: left; vertical-align: top
 
 
 def styled_verdicts(verdicts: Sequence[Verdict], caption: str) -> Styler:
-    """One row a verdict: the claim, where it stands, the verdict, the evidence, and the chapter it comes from."""
-    rows = [{"claim": v.claim.name, "in": v.claim.source, "the paper claims": v.claim.text, "verdict": v.verdict,
-             "on": v.dataset, "evidence": v.evidence, "chapter": _link(v.chapter)} for v in verdicts]
+    """One row a verdict: the claim and where it stands, the verdict and on which dataset, the evidence, its chapter."""
+    rows = [{"claim": _lines(v.claim.name, v.claim.source), "the paper claims": _safe(v.claim.text),
+             "verdict": _lines(v.verdict, f"on {v.dataset}"), "evidence": _safe(v.evidence),
+             "chapter": _link(v.chapter)} for v in verdicts]
     table = pd.DataFrame(rows)
-    plain = [name for name in table if name != "chapter"]
-    style = table.style.format(_safe, subset=plain).map(_colour, subset=["verdict"])
-    return style.hide(axis="index").set_table_styles(_TEXT).set_caption(caption)
+    colours = [_colour(v.verdict) for v in verdicts]
+    style = table.style.apply(lambda _: colours, subset=["verdict"]).hide(axis="index").set_caption(caption)
+    return style.set_table_styles([*_TEXT, *_least_widths({"the paper claims": 14, "evidence": 22}, table)])
 
 
 def by_dataset(verdicts: Sequence[Verdict], caption: str) -> Styler:
@@ -84,6 +85,16 @@ def _link(chapter: str) -> str:
     """A link to the executed chapter beside this one; plain text for one that this study does not have."""
     there = {source.stem for source in chapter_sources()}
     return f'<a href="{chapter}.html">{chapter[:2]}</a>' if chapter in there else chapter[:2]
+
+
+def _least_widths(ems: Mapping[str, int], table: pd.DataFrame) -> list[Any]:
+    """Else a browser squeezes the longest text of all into a column of single words."""
+    return [{"selector": f".col{table.columns.get_loc(name)}", "props": f"min-width: {width}em"}
+            for name, width in ems.items()]
+
+
+def _lines(first: str, second: str) -> str:
+    return f"{_safe(first)}<br><small>{_safe(second)}</small>"
 
 
 def _safe(value: object) -> str:

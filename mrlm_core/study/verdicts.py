@@ -133,8 +133,9 @@ def _evidence_above(
         p = stats.binomtest(higher, n, alternative="greater").pvalue
         text += f"; {higher} of {n} means higher (binomial p = {p:.2g} if they were independent)"
     if verdict == NOT:
-        widest = max(effects, key=lambda effect: half_width(effect.ratio))
-        text += f"; differences of up to {half_width(widest.ratio):.0%} could pass unseen"
+        widest = max(half_width(effect.ratio) for effect in effects)
+        size = f"up to {widest:.0%}" if np.isfinite(widest) else "any size"  # where the lower one may be 0
+        text += f"; differences of {size} could pass unseen"
     return text
 
 
