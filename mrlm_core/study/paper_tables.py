@@ -76,7 +76,7 @@ def styled_beside(
         return ["font-weight: bold" if str(value).endswith(" #1") else "" for value in column]
 
     small = "white-space: nowrap; font-size: 80%"
-    return table.style.apply(bold).set_table_styles([{"selector": "td", "props": small}]).set_caption(caption)
+    return table.style.apply(bold).set_table_styles([{"selector": "td, th", "props": small}]).set_caption(caption)
 
 
 def _fidelity(name: str) -> str:
