@@ -78,7 +78,8 @@ def chosen(ids: Sequence[str] = ()) -> list[Gap]:
 def page(part: str) -> Styler:
     """The rows of one part for a page. Of the options the one we take is bold, one not in the program is grey."""
     rows = [
-        {"id": row.id, "": KINDS[row.kind], "where": row.place, "what": html.escape(row.gap),
+        {"gap": f"{row.id}<br><small>{KINDS[row.kind]}<br>{html.escape(row.place)}</small>",
+         "what": html.escape(row.gap),
          "options": "<br>".join(_printed(option, row.default) for option in row.options),
          "why ours": html.escape(row.reason),
          "in the program": "<br>".join(f"<code>{name.removeprefix('mrlm_core.')}</code>" for name in row.code)}
@@ -86,6 +87,9 @@ def page(part: str) -> Styler:
     ]
     small = "text-align: left; vertical-align: top; font-size: 80%; white-space: normal"
     styler = pd.DataFrame(rows).style.hide(axis="index").set_caption(part)
+    for name, width in (("gap", "7em"), ("what", "14em"), ("options", "12em"), ("why ours", "12em")):  # else squeezed
+        styler = styler.set_properties(subset=[name], **{"min-width": width})
+    styler = styler.set_properties(subset=["in the program"], **{"overflow-wrap": "anywhere", "min-width": "8em"})
     return styler.set_table_styles([{"selector": "td, th", "props": small}])
 
 

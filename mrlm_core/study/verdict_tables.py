@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -26,7 +26,9 @@ def styled_verdicts(verdicts: Sequence[Verdict], caption: str) -> Styler:
     table = pd.DataFrame(rows)
     colours = [_colour(v.verdict) for v in verdicts]
     style = table.style.apply(lambda _: colours, subset=["verdict"]).hide(axis="index").set_caption(caption)
-    return style.set_table_styles([*_TEXT, *_least_widths({"the paper claims": 14, "evidence": 22}, table)])
+    for name, width in (("the paper claims", "14em"), ("evidence", "22em")):  # else squeezed to a word a line
+        style = style.set_properties(subset=[name], **{"min-width": width})
+    return style.set_table_styles(_TEXT)
 
 
 def by_dataset(verdicts: Sequence[Verdict], caption: str) -> Styler:
@@ -85,12 +87,6 @@ def _link(chapter: str) -> str:
     """A link to the executed chapter beside this one; plain text for one that this study does not have."""
     there = {source.stem for source in chapter_sources()}
     return f'<a href="{chapter}.html">{chapter[:2]}</a>' if chapter in there else chapter[:2]
-
-
-def _least_widths(ems: Mapping[str, int], table: pd.DataFrame) -> list[Any]:
-    """Else a browser squeezes the longest text of all into a column of single words."""
-    return [{"selector": f".col{table.columns.get_loc(name)}", "props": f"min-width: {width}em"}
-            for name, width in ems.items()]
 
 
 def _lines(first: str, second: str) -> str:
