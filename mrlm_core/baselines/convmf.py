@@ -19,7 +19,7 @@ from mrlm_core.baselines.text_layers import SentenceReader, WordConvolution
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.evaluation.ranking import known_users
 from mrlm_core.evaluation.selection import mean_recall, users_of
-from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, seed_everything
+from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, one_epoch, seed_everything
 from mrlm_core.training.optimizer import Adam, on_tensorflow
 
 WIDTHS = (3, 4, 5)  # Kim et al. (2016), section 5.1.4
@@ -114,10 +114,10 @@ class ConvMF:
         readable = np.flatnonzero(self.model.described).astype(np.int32)
         batch, users = min(self.batch_size, len(readable)), users_of(interactions)
         self.history: History = fit(
-            self.model, lambda rng: self._alternate(readable, batch, rng),
+            self.model, lambda rng: self._order(readable, batch, rng),
             lambda: mean_recall(*self.factors(), interactions, CUTOFF, users=users),
             batch_size=batch, max_epochs=self.max_epochs, patience=self.patience, seed=seed, name="ConvMF",
-            checkpoint=checkpoint,
+            checkpoint=checkpoint, train_epoch=self._alternate,
         )
         self.report = {"parameters": int(sum(np.prod(v.shape) for v in self.model.weights))}
 
@@ -137,15 +137,19 @@ class ConvMF:
         weight = np.sqrt(np.maximum(np.diff(self._by_item.indptr), 1))
         self._weight = weight / weight.mean()
 
-    def _alternate(self, readable: np.ndarray, batch: int, rng: np.random.Generator) -> np.ndarray:
-        """Solve for users, then items; returns the items ``[n]`` that the network then learns from."""
+    def _order(self, readable: np.ndarray, batch: int, rng: np.random.Generator) -> np.ndarray:
+        """The items ``[n]`` that the network learns from in an epoch."""
+        order = np.concatenate([rng.permutation(readable) for _ in range(self.cnn_epochs)])
+        return np.concatenate([order, rng.choice(readable, -len(order) % batch)])
+
+    def _alternate(self, items: np.ndarray, batch_size: int) -> tuple[dict[str, float], int]:
+        """Solve for users, then items; then the network learns from ``items``."""
         model, unobserved = self.model, self.unobserved_weight if self.objective == "all pairs" else 0.0
         strength = np.full(self._observed.shape[0], self.lambda_users)
         users = solved(self._observed, self.factors()[1], unobserved, strength)
         model.users.assign(users)
         model.items.assign(solved(self._by_item, users, unobserved, self.lambda_items * self._weight, model.theta()))
-        order = np.concatenate([rng.permutation(readable) for _ in range(self.cnn_epochs)])
-        return np.concatenate([order, rng.choice(readable, -len(order) % batch)])
+        return one_epoch(model, items, batch_size)
 
 
 def liked_or_not(interactions: Interactions) -> csr_matrix:

@@ -92,10 +92,10 @@ def fit(
     """Train the compiled ``model`` until ``validate()`` has not risen for ``patience`` epochs; keep the best weights.
 
     ``sample_epoch(rng)`` gives the rows of one epoch, whole batches of them, from a generator that depends on ``seed``
-    and the epoch alone; ``train_epoch`` trains on them, by default as ``one_epoch`` does. With ``checkpoint`` (a
-    folder) every epoch is saved and a killed run goes on from the last one, to the same result. Raises TrainingError
-    when a loss term or a weight is not finite, at the latest STEPS_PER_CALL steps later, or there is nothing to
-    validate on, OutOfTime as ``within`` says. Gap G25.
+    and the epoch alone; it must not read the model, which is trained meanwhile. ``train_epoch`` trains on the rows, by
+    default as ``one_epoch`` does. With ``checkpoint`` (a folder) every epoch is saved and a killed run goes on from the
+    last one, to the same result. Raises TrainingError when a loss term or a weight is not finite, at the latest
+    STEPS_PER_CALL steps later, or there is nothing to validate on, OutOfTime as ``within`` says. Gap G25.
     """
     clock = Clock()
     history, best = History(), model.get_weights()

@@ -1,12 +1,14 @@
 """The text models' own equations against plain NumPy, what they may not read, and items without a text."""
 
 from dataclasses import replace
+from itertools import count
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from mrlm_core.baselines import convmf
 from mrlm_core.baselines.convmf import liked_or_not
 from mrlm_core.baselines.distinct import distinct, once
 from mrlm_core.baselines.ials import solved
@@ -15,6 +17,7 @@ from mrlm_core.baselines.registry import build
 from mrlm_core.baselines.sentences import PADDING
 from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordConvolution
 from mrlm_core.errors import ConfigError
+from mrlm_core.training import fit
 
 USERS, ITEMS = 61, 48  # of the fixture ``planted``
 LONELY, BARE = USERS - 1, ITEMS - 1
@@ -303,6 +306,21 @@ def test_convmf_draws_an_undescribed_item_to_zero_and_a_cold_one_to_its_text(pla
     assert (theta[BARE] == 0).all()
     assert np.abs(items[BARE]).max() < 1e-3
     assert np.abs(items[:BARE]).max() > 1e-2
+
+
+def test_convmf_solves_after_the_network_has_learned(planted, described, monkeypatch):
+    """Also while the fit loop draws the order of the next epoch."""
+    def items():
+        better = count()
+        monkeypatch.setattr(convmf, "mean_recall", lambda *_, **__: float(next(better)))  # so that the last one is kept
+        model = build("ConvMF", {**SMALL["ConvMF"], "max_epochs": 3})
+        model.fit(planted, seed=0, sentences=described["sentences"])
+        return model.factors()[1]
+
+    ahead = items()
+    monkeypatch.setattr(fit, "drawn_ahead", lambda sample, seed, first: (
+        sample(np.random.default_rng([seed, epoch])) for epoch in count(first)))
+    np.testing.assert_array_equal(ahead, items())
 
 
 def test_convmf_theta_equals_the_plain_version(planted, described):
