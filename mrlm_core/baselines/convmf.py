@@ -24,6 +24,7 @@ from mrlm_core.training.optimizer import Adam, on_tensorflow
 
 WIDTHS = (3, 4, 5)  # Kim et al. (2016), section 5.1.4
 OBJECTIVES = ("all pairs", "rating")
+START = 0.05  # of the last two layers: bias and spread
 
 
 class TextToVector(keras.Model):
@@ -43,10 +44,10 @@ class TextToVector(keras.Model):
         sizes = (n_users, settings.dim), (self.n_items, settings.dim)
         self.users, self.items = (self.add_weight(shape=shape, initializer="zeros", trainable=False) for shape in sizes)
         self.convolution = WordConvolution(sentences.size, settings.word_dim, settings.filters, WIDTHS)
-        self.hidden = keras.layers.Dense(settings.hidden, activation="tanh")
+        self.hidden = _layer(settings.hidden)
         self.dropout = keras.layers.Dropout(settings.dropout)
         self.content = None if content is None else ContentBlock(content, settings.content_units)
-        self.out = keras.layers.Dense(settings.dim, activation="tanh")
+        self.out = _layer(settings.dim)
         self(np.zeros(1, np.int32))
 
     def call(self, items: Tensor, training: bool = False) -> Tensor:
@@ -150,6 +151,15 @@ class ConvMF:
         model.users.assign(users)
         model.items.assign(solved(self._by_item, users, unobserved, self.lambda_items * self._weight, model.theta()))
         return one_epoch(model, items, batch_size)
+
+
+def _layer(units: int) -> keras.layers.Layer:
+    """With the first values of a public version (Cornac's): theta is small then, and much the same for all items.
+
+    From Glorot's, of which theta is as large as what it is to become, ratings take dozens of sweeps to be fitted.
+    """
+    spread, bias = keras.initializers.TruncatedNormal(stddev=START), keras.initializers.Constant(START)
+    return keras.layers.Dense(units, "tanh", kernel_initializer=spread, bias_initializer=bias)
 
 
 def liked_or_not(interactions: Interactions) -> csr_matrix:
