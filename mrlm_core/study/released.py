@@ -96,6 +96,11 @@ def released(name: str) -> Release:
     return _read(_folder(name))
 
 
+def released_datasets() -> list[str]:
+    """Names of the datasets with a released comparison."""
+    return sorted(path.parent.name for path in (workspace() / "book" / "results").glob("*/records.json"))
+
+
 def write_unfinished(name: str, parts: Mapping[str, Part], plan: Plan) -> None:
     """Keep what ``unfinished`` gives; without ``parts`` nothing is kept."""
     folder, all_parts = _folder(name) / UNFINISHED, together(list(parts.values()))
@@ -154,11 +159,6 @@ def no_trials() -> pd.DataFrame:
 
 def _model(record: RunRecord) -> str:
     return str(record.data["spec"]["model"])
-
-
-def released_datasets() -> list[str]:
-    """Names of the datasets with a released comparison."""
-    return sorted(path.parent.name for path in (workspace() / "book" / "results").glob("*/records.json"))
 
 
 def _folder(name: str) -> Path:

@@ -1,5 +1,7 @@
 """Planted data for every model: blocks of users like blocks of items, and what describes an item tells its block."""
 
+from itertools import count
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from mrlm_core.datasets.splits import interactions, random_split
 from mrlm_core.preprocessing.fields import field_table
 from mrlm_core.preprocessing.triples import number_triples
 from mrlm_core.preprocessing.vectors import Features
+from mrlm_core.training import fit as fit_loop
 
 USERS, ITEMS, BLOCKS = 61, 48, 3
 LONELY = USERS - 1  # rates nothing in training
@@ -69,6 +72,15 @@ def inputs_for(name, described):
 def inputs(described):
     """``inputs(name)``: what ``fit`` of that row takes besides the interactions."""
     return lambda name: inputs_for(name, described)
+
+
+@pytest.fixture
+def draw_late(monkeypatch):
+    """``draw_late()``: from here on the fit loop draws an epoch when it is asked for, not while another is trained."""
+    def late(sample_epoch, seed, first=0):
+        return (sample_epoch(np.random.default_rng([seed, epoch])) for epoch in count(first))
+
+    return lambda: monkeypatch.setattr(fit_loop, "drawn_ahead", late)
 
 
 @pytest.fixture(scope="session")

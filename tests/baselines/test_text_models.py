@@ -17,7 +17,6 @@ from mrlm_core.baselines.registry import build
 from mrlm_core.baselines.sentences import PADDING
 from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordConvolution
 from mrlm_core.errors import ConfigError
-from mrlm_core.training import fit
 
 USERS, ITEMS = 61, 48  # of the fixture ``planted``
 LONELY, BARE = USERS - 1, ITEMS - 1
@@ -308,7 +307,7 @@ def test_convmf_draws_an_undescribed_item_to_zero_and_a_cold_one_to_its_text(pla
     assert np.abs(items[:BARE]).max() > 1e-2
 
 
-def test_convmf_solves_after_the_network_has_learned(planted, described, monkeypatch):
+def test_convmf_solves_after_the_network_has_learned(planted, described, monkeypatch, draw_late):
     """Also while the fit loop draws the order of the next epoch."""
     def items():
         better = count()
@@ -318,8 +317,7 @@ def test_convmf_solves_after_the_network_has_learned(planted, described, monkeyp
         return model.factors()[1]
 
     ahead = items()
-    monkeypatch.setattr(fit, "drawn_ahead", lambda sample, seed, first: (
-        sample(np.random.default_rng([seed, epoch])) for epoch in count(first)))
+    draw_late()
     np.testing.assert_array_equal(ahead, items())
 
 
