@@ -81,7 +81,7 @@ def _client(scheduler: str) -> Iterator[tuple[Any, Any]]:
         import distributed
     except ImportError as error:
         raise ConfigError(problem(f"scheduler {scheduler!r}", "the package `distributed`", "none installed",
-                                  "Install it with: pip install 'mrlm-core[dask]'.")) from error
+                                  "Install it with: pip install -e '.[dask]'.")) from error
     with ExitStack() as stack:
         if scheduler == LOCAL:
             address: Any = stack.enter_context(local_cluster())
