@@ -17,6 +17,7 @@ from mrlm_core.baselines.network import CUTOFF, Tensor, check_inputs, in_parts, 
 from mrlm_core.baselines.sentences import Sentences
 from mrlm_core.baselines.text_layers import SentenceReader, WordConvolution
 from mrlm_core.datasets.splits import Interactions
+from mrlm_core.errors import DatasetError, problem
 from mrlm_core.evaluation.ranking import known_users
 from mrlm_core.evaluation.selection import mean_recall, users_of
 from mrlm_core.training.fit import STEPS_PER_CALL, History, fit, one_epoch, seed_everything
@@ -113,6 +114,9 @@ class ConvMF:
         start = np.random.default_rng(seed).normal(0, self.lambda_items**-0.5, self.model.items.shape)
         self.model.items.assign(self.model.theta() + start)
         readable = np.flatnonzero(self.model.described).astype(np.int32)
+        if not len(readable):
+            raise DatasetError(problem("texts of the items", "a word that tells items apart", "none in any of them",
+                                       "Give other texts, or leave the model out."))
         batch, users = min(self.batch_size, len(readable)), users_of(interactions)
         self.history: History = fit(
             self.model, lambda rng: self._order(readable, batch, rng),

@@ -50,7 +50,8 @@ class NARRENetwork(TripletNetwork):
         history = ops.take(self.liked, users, axis=0)
         items = ops.maximum(history, 0)
         readable = without(history, targets) & ops.take(self.reader.described, items, axis=0)
-        ids = ops.relu(self.rows(self.read_items, items) * ops.cast(readable, "float32")[:, :, None])
+        read = ops.take(self.read_items, items, axis=0) * ops.cast(readable, "float32")[:, :, None]
+        ids = ops.relu(self.penalised(read))  # of what is read, not of what fills a short history
         texts = self.over_plots(once(items, self.plots), readable, besides=ids)
         own = self.rows(self.users, users) + self.to_user(self.dropout(texts, training=training))
         matched = self.dropout(self.match_weight * own, training=training)

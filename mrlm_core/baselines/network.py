@@ -221,7 +221,7 @@ class NetworkRecommender(GradientRecommender):
     negatives: int  # uniform ones a positive and epoch
 
     def sampler(self, interactions: Interactions) -> Sampler:
-        """Training positives with uniform negatives; ratings are regressed on what was rated, low ratings included."""
+        """Training positives with uniform negatives; with objective "rating" each with a rating below the threshold."""
         arm = "explicit" if self.model.objective == "rating" else "uniform"
         return TripletSampler(interactions, arm, self.negatives)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mrlm_core.baselines.row import Row
+from mrlm_core.baselines.row import DIMS, Row
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 ROWS: tuple[Row, ...] = (
@@ -26,7 +26,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": ("choice", [32, 64, 128]),
+            "dim": DIMS,
             "triples_weight": ("float", 0.01, 1.0, True),
             "reconstruction_weight": ("float", 0.01, 10.0, True),
             "learning_rate": ("float", 5e-4, 1e-2, True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mrlm_core.baselines.row import Row
+from mrlm_core.baselines.row import DIMS, Row
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 ROWS: tuple[Row, ...] = (
@@ -64,7 +64,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": ("choice", [32, 64, 128, 256]),
+            "dim": DIMS,
             "watched": ("choice", [20, 50, 100]),
             "hidden": ("choice", [64, 256, 1024]),
             "temperature": ("float", 0.03, 0.3, True),
@@ -98,7 +98,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": ("choice", [32, 64, 128]),
+            "dim": DIMS,
             "long": ("choice", [20, 50, 100]),
             "short": ("int", 1, 10),
             "l2_attention": ("float", 1e-5, 1.0, True),
@@ -137,7 +137,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": ("choice", [32, 64, 128]),
+            "dim": DIMS,
             "word_dim": ("choice", [64, 100, 300]),
             "words": ("choice", [30, 50, 100]),
             "regions": ("choice", [1, 4, 8]),

@@ -47,6 +47,8 @@ ROWS: tuple[Row, ...] = (
         _BPR_MF,
         name="BPR-MF with clusters",
         inputs=("interactions", "clusters"),
+        # All parts of the sum move at once, so that it goes as many times as far a step.
+        search={**_BPR_MF.search, "learning_rate": ("float", 2e-3, 5e-2, True)},
         adaptation="An item's vector is the sum of its own and of those of its clusters, which MRLM too is fed.",
         family="control",
     ),

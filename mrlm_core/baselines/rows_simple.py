@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mrlm_core.baselines.row import EVERY, Row
+from mrlm_core.baselines.row import DIMS, EVERY, Row
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 _BINARY = "Trained on binarised positives: ratings below the threshold are left out."
@@ -48,7 +48,7 @@ ROWS: tuple[Row, ...] = (
         cls="IALS",
         defaults={"dim": 64, "l2": 0.01, "unobserved_weight": 0.1, "frequency_exponent": 1.0, "epochs": 10},
         search={
-            "dim": ("choice", [32, 64, 128, 256]),
+            "dim": DIMS,
             "l2": ("float", 1e-3, 0.1, True),
             "unobserved_weight": ("float", 0.01, 1.0, True),
             "epochs": ("int", 5, 20),
@@ -69,7 +69,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": ("choice", [32, 64, 128, 256]),
+            "dim": DIMS,
             "learning_rate": ("float", 5e-3, 0.2, True),
             "l2": ("float", 1e-4, 0.1, True),
         },
@@ -145,7 +145,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": ("choice", [32, 64, 128, 256]),
+            "dim": DIMS,
             "layers": ("int", 1, 4),
             "learning_rate": ("float", 5e-4, 1e-2, True),
             "l2": ("float", 1e-6, 1e-2, True),
@@ -170,7 +170,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": ("choice", [32, 64, 128]),
+            "dim": DIMS,
             "content_dim": ("choice", [32, 64, 128]),
             "learning_rate": ("float", 5e-3, 0.2, True),
             "l2": ("float", 1e-4, 0.1, True),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from mrlm_core.baselines.row import Row
+from mrlm_core.baselines.row import DIMS, Row
 from mrlm_core.stopping import PATIENCE
 
 _TEXT_ONLY = (
     "There are no reviews: an item's own sentences stand in for its reviews, and the texts of a user's newest training "
     "positives, the target left out, for his. Words are learned from a random start. "
 )
-_REGRESSED = (
-    "With objective 'rating' the published squared error, on 1 for a training positive and 0 for a training rating "
-    "below the threshold, as the ratings themselves are not given."
+_LIKED_OR_NOT = "1 for a training positive, 0 for a training rating below the threshold, as models see no more of it"
+_REGRESSED = f"With objective 'rating' the published squared error on what was rated: {_LIKED_OR_NOT}."
+_PAIRED = (
+    f"With objective 'rating' a squared error: {_LIKED_OR_NOT}, as many of the one as of the other, and without users "
+    "who have none of the latter."
 )
 _NARRE_AND_HAUP_SEARCH = {
-    "dim": ("choice", [32, 64, 128]),
+    "dim": DIMS,
     "word_dim": ("choice", [64, 100, 300]),
     "learning_rate": ("float", 2e-3, 5e-2, True),
     "l2": ("float", 1e-4, 0.1, True),
@@ -90,7 +92,7 @@ ROWS: tuple[Row, ...] = (
         fidelity="adapted",
         adaptation=(
             _TEXT_ONLY + "An item's sentences have no author, so its attention goes without one. BPR; the interaction "
-            "is linear as the paper prints it, without the ReLU of its code. " + _REGRESSED
+            "is linear as the paper prints it, without the ReLU of its code. " + _PAIRED
         ),
         family="deep",
     ),
@@ -121,7 +123,7 @@ ROWS: tuple[Row, ...] = (
         fidelity="adapted",
         adaptation=(
             "HAUP-like: Yang et al.'s hierarchical attention, after a summary of the original, for which no code was "
-            "found; both sides share the reader of a text. BPR. " + _TEXT_ONLY + _REGRESSED
+            "found; both sides share the reader of a text. BPR. " + _TEXT_ONLY + _PAIRED
         ),
         family="deep",
     ),

@@ -87,7 +87,7 @@ def load_records(folder: Path) -> list[RunRecord]:
 
 def found_by(record: RunRecord) -> tuple[str, pd.DataFrame | None]:
     """What of a record does not depend on when, where and how fast it was made: as JSON, and the users' metrics."""
-    data = {key: value for key, value in record.data.items() if key not in ("stages", "commit")}
+    data = {key: value for key, value in record.data.items() if key not in ("stages", "commit", "resumed")}
     data["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in data.get("history", [])]
     return json.dumps(data, sort_keys=True), record.per_user
 
@@ -98,12 +98,15 @@ def environment() -> dict[str, Any]:
         "commit": _commit(),
         "versions": {"python": platform.python_version(),
                      **{name: version(name) for name in (keras_backend(), *PACKAGES)}},
-        "device": _device(),
+        "device": device(),
     }
 
 
 class Stages:
-    """Seconds, seconds of processor time and peak memory (MiB) of each stage of a run, all of the whole process."""
+    """Seconds, processor seconds, memory (MiB) at the start and at its peak, of each stage of a run.
+
+    All are of the whole process: a worker that ran something large before may still hold that memory.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, float]] = {}
@@ -111,10 +114,11 @@ class Stages:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         _reset_peak()
+        before = peak_mib()
         started, computed = time.perf_counter(), time.process_time()
         yield
         self.rows[name] = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - computed,
-                           "peak_mib": peak_mib()}
+                           "start_mib": before, "peak_mib": peak_mib()}
 
 
 def peak_mib() -> float:
@@ -157,8 +161,16 @@ def accelerators() -> list[str]:
     return [str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in gpus]
 
 
-def _device() -> str:
-    return ", ".join(accelerators()) or f"CPU, {platform.machine()}, {_cores()} cores"
+def device() -> str:
+    """What computes: the accelerators, else the processor, by its name where Linux tells it, and its cores."""
+    return ", ".join(accelerators()) or f"CPU, {_processor()}, {platform.machine()}, {_cores()} cores"
+
+
+def _processor() -> str:
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.system()
 
 
 def _cores() -> int:

@@ -138,10 +138,12 @@ def _read(folder: Path) -> Release:
         table = pd.read_parquet(folder / PER_USER)
         groups = table.groupby("spec_hash")
         per_user = {str(key): rows.drop(columns="spec_hash").set_index("user") for key, rows in groups}
-    trials = folder / "trials.csv"
+    trials = no_trials()
+    if (folder / "trials.csv").exists():
+        trials = pd.read_csv(folder / "trials.csv", keep_default_na=False, na_values={"value": ""})
     return Release(
         [RunRecord(folder, row, per_user.get(row["spec_hash"])) for row in data],
-        pd.read_csv(trials, keep_default_na=False, na_values={"value": ""}) if trials.exists() else no_trials(),
+        trials.reindex(columns=list(COLUMNS), fill_value=""),  # older tables have fewer
         {"repeats": 1, **{name: value for name, value in plan.items() if name != "pending"}}, plan["pending"],
     )
 

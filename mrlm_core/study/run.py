@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -61,6 +62,7 @@ def kept(
     if lacking:  # not kept: the dataset may be made anew with what is missing
         return RunRecord(folder, {**data, **_nothing("not run", lacking)}, None)
     stages = Stages()
+    data["resumed"] = (folder / "checkpoint").exists()  # then the stages tell of a part of the training only
     try:
         result, per_user = run(stages, folder / "checkpoint")
     except OutOfTime:  # a record that went on from here would tell of a part of the training's time only
@@ -189,7 +191,7 @@ def fitted_to(
     model = registry.build(spec.model, {**spec.hyperparameters, **own})
     with stages.stage("preprocessing"), within(ENDLESS):  # a search's limit is the model's, not its inputs'
         inputs, sources = inputs_of(spec, dataset, parts)
-    if "checkpoint" in row.inputs:
+    if "checkpoint" in inspect.signature(model.fit).parameters:  # one trained by epochs goes on when killed
         inputs["checkpoint"] = checkpoint
     with stages.stage("training"):
         model.fit(parts, spec.seed, **inputs)

@@ -79,13 +79,22 @@ def differences(records: Sequence[RunRecord], metric: str, reference: str) -> pd
 
 
 def costs(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Median seconds of each stage, processor seconds of training, and the highest memory (MiB), a row a model."""
+    """Median seconds of each stage, processor seconds of training, and memory (MiB), a row a model.
+
+    A training that went on from a checkpoint is left out, where there is another: it tells of its last part alone.
+    Memory is the highest of the process that ran the model, and what that process held before the run began (NaN in
+    records that do not say): a worker keeps much of what another model took.
+    """
     rows = {}
     for model, group in by_label([record for record in records if not record.failed]).items():
-        stages = [record.data["stages"] for record in group]
+        whole = [record for record in group if not record.data.get("resumed")] or group
+        stages = [record.data["stages"] for record in whole]
         rows[model] = {f"{name} (s)": float(np.median([s[name]["seconds"] for s in stages])) for name in stages[0]}
-        rows[model]["training (processor s)"] = float(np.median([s["training"]["cpu_seconds"] for s in stages]))
-        rows[model]["peak memory (MiB)"] = max(stage["peak_mib"] for s in stages for stage in s.values())
+        for name in ("preprocessing", "training"):
+            rows[model][f"{name} (processor s)"] = float(np.median([s[name]["cpu_seconds"] for s in stages]))
+        highest = max(stages, key=lambda s: max(stage["peak_mib"] for stage in s.values()))
+        rows[model]["memory of the process (MiB)"] = max(stage["peak_mib"] for stage in highest.values())
+        rows[model]["of it before the run"] = next(iter(highest.values())).get("start_mib", np.nan)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
 
 

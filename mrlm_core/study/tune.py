@@ -18,12 +18,12 @@ from mrlm_core.config import workspace
 from mrlm_core.datasets import Dataset
 from mrlm_core.errors import UserError, problem
 from mrlm_core.study.inputs import missing
-from mrlm_core.study.record import RunRecord
+from mrlm_core.study.record import RunRecord, device
 from mrlm_core.study.run import run_key, run_or_load
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.training.time_limit import ENDLESS, OutOfTime, within
 
-COLUMNS = ("model", "trial", "value", "state", "seconds", "hyperparameters", "error", "search")
+COLUMNS = ("model", "trial", "value", "state", "seconds", "hyperparameters", "error", "search", "device")
 STOPPED = "stopped at its share of the time"  # in place of an error: the trial counts with what it had reached
 
 
@@ -93,7 +93,8 @@ def trials_of(specs: Sequence[RunSpec], dataset: Dataset) -> pd.DataFrame:
 
     Columns ``COLUMNS``: ``trial`` from 0, the default; ``value`` the validation Recall, NaN if it failed; ``state``
     "COMPLETE" or "FAIL"; ``hyperparameters`` as JSON, those that differ from the default; ``error`` empty if none, or
-    STOPPED; ``search`` names model, default, space, data and code, so that only equal ones are gone on with.
+    STOPPED; ``device`` what it ran on, empty where that was not kept; ``search`` names model, default, space, data and
+    code, so that only equal ones are gone on with.
     """
     if not _journal(dataset).exists():
         return pd.DataFrame(columns=COLUMNS)
@@ -143,11 +144,13 @@ def _run_trial(study: Any, spec: RunSpec, number: int, share: float, made: Mappi
     trial = study.ask()
     values = {} if number == 0 else _suggest(trial, registry.row(spec.model).search)
     trial.set_user_attr("values", values)
-    value, seconds, error = (
-        _score(spec, values, share) if made is None else (made["value"], made["seconds"], made["error"])
+    value, seconds, error, ran_on = (
+        (*_score(spec, values, share), device()) if made is None
+        else (made["value"], made["seconds"], made["error"], made["device"])
     )
     failed = value is None or np.isnan(value)
     trial.set_user_attr("seconds", seconds)
+    trial.set_user_attr("device", ran_on)
     trial.set_user_attr("error", error or ("no validation score" if failed else ""))
     if failed:
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -234,7 +237,8 @@ def _seconds(trial: Any) -> float:
 def _table(model: str, study: Any) -> pd.DataFrame:
     rows = [
         (model, number, np.nan if trial.value is None else trial.value, trial.state.name, _seconds(trial),
-         json.dumps(trial.user_attrs["values"], sort_keys=True), trial.user_attrs["error"], study.study_name)
+         json.dumps(trial.user_attrs["values"], sort_keys=True), trial.user_attrs["error"], study.study_name,
+         trial.user_attrs.get("device", ""))
         for number, trial in enumerate(_finished(study))
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"value": float, "seconds": float})

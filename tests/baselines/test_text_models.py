@@ -16,7 +16,7 @@ from mrlm_core.baselines.network import NOBODY, TripletNetwork, histories, in_pa
 from mrlm_core.baselines.registry import build
 from mrlm_core.baselines.sentences import PADDING
 from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordConvolution
-from mrlm_core.errors import ConfigError
+from mrlm_core.errors import ConfigError, DatasetError
 
 USERS, ITEMS = 61, 48  # of the fixture ``planted``
 LONELY, BARE = USERS - 1, ITEMS - 1
@@ -262,14 +262,41 @@ def test_rating_objective_is_the_squared_error():
     np.testing.assert_allclose(array(loss), (0 + 0.25) / 2 + (0.0625 + 0.25) / 2 + 0.25 * 3, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["ConvMF", "NARRE"])
+@pytest.mark.parametrize("name", ["ConvMF", *NETWORKS])
 def test_rating_objective_trains_on_what_was_rated(planted, described, name):
-    model = build(name, {**SMALL[name], "objective": "rating", "max_epochs": 2})
+    model = build(name, {**SMALL[name], "objective": "rating", "batch_size": 64, "max_epochs": 8})
     model.fit(planted, seed=0, sentences=described["sentences"])
     scores = model.score(np.arange(USERS))
     assert np.isfinite(scores).all()
     liked, disliked = planted.train.toarray() > 0, planted.train_negatives.toarray() > 0
     assert scores[liked].mean() > scores[disliked].mean()
+
+
+def test_convmf_refuses_texts_that_tell_nothing(planted, described):
+    nothing = replace(described["sentences"], words=np.full_like(described["sentences"].words, PADDING))
+    with pytest.raises(DatasetError, match="texts of the items: expected a word that tells items apart"):
+        build("ConvMF", SMALL["ConvMF"]).fit(planted, seed=0, sentences=nothing)
+
+
+def test_narre_penalises_no_padding_and_no_target(untrained, planted):
+    """A user with one liked item, which is the target, reads nothing: of the vectors he could read none counts."""
+    made = untrained("NARRE")
+    short = int(np.argmin(np.where(np.diff(planted.train.indptr) > 0, np.diff(planted.train.indptr), ITEMS)))
+    liked, user = planted.train[[short]].indices, np.array([short], np.int32)
+
+    def counted():
+        made._squares = []
+        made.user_states(user, np.array([liked[0]], np.int32))
+        return float(made.penalty())
+
+    before, table = counted(), array(made.read_items).copy()
+    unread = np.setdiff1d(np.arange(ITEMS), liked[1:])
+    table[unread] = 7
+    made.read_items.assign(table)
+    assert counted() == pytest.approx(before, rel=1e-6)
+    table[liked[1:]] = 7
+    made.read_items.assign(table)
+    assert len(liked) == 1 or counted() > before + 1
 
 
 @pytest.mark.parametrize("name", ["ConvMF", *NETWORKS])

@@ -61,7 +61,8 @@ def test_release_keeps_records_users_plan_and_trials(workspace: Path) -> None:
     spec = RunSpec("shop", "EASE", preset="tiny")
     done, lacking = run_or_load(spec), run_or_load(replace(spec, model="Popularity"))
     lacking = RunRecord(lacking.folder, {**lacking.data, "status": "not run", "spec_hash": "none"}, None)
-    trials = pd.DataFrame([("EASE", 0, np.nan, "FAIL", 1.5, "{}", "ValueError: x, y", "key")], columns=list(COLUMNS))
+    failed = ("EASE", 0, np.nan, "FAIL", 1.5, "{}", "ValueError: x, y", "key", "CPU")
+    trials = pd.DataFrame([failed], columns=list(COLUMNS))
     write_release("here", [done, lacking], trials, PLAN, ["MRLM"])
     back = released("here")
     assert [record.label for record in back.records] == ["EASE", "Popularity"]

@@ -16,6 +16,7 @@ from mrlm_core.datasets import load_dataset
 from mrlm_core.errors import ConfigError, DatasetError
 from mrlm_core.study import RunSpec, record, run, run_many, run_or_load
 from mrlm_core.study.record import load_record, load_records
+from mrlm_core.training import fit as fit_loop
 
 FAST = {"training.max_epochs": 2, "preprocessing.initial_epochs": 1, "preprocessing.knowledge_epochs": 2}
 MRLM = RunSpec("shop", "MRLM", preset="tiny", settings=FAST, modalities=("text", "knowledge"))
@@ -23,7 +24,7 @@ MRLM = RunSpec("shop", "MRLM", preset="tiny", settings=FAST, modalities=("text",
 
 def _timeless(data: dict) -> dict:
     """A record without what time, not content, decides."""
-    kept = {key: value for key, value in data.items() if key not in ("stages", "commit")}
+    kept = {key: value for key, value in data.items() if key not in ("stages", "commit", "resumed")}
     kept["history"] = [{k: v for k, v in row.items() if k != "seconds"} for row in kept["history"]]
     return kept
 
@@ -36,6 +37,29 @@ def test_a_repeated_run_gives_the_same_record_bit_for_bit(workspace: Path) -> No
     second = run_or_load(MRLM)
     assert json.dumps(_timeless(first.data), sort_keys=True) == json.dumps(_timeless(second.data), sort_keys=True)
     pd.testing.assert_frame_equal(first.per_user, second.per_user, check_exact=True)
+
+
+@pytest.mark.parametrize("spec", [MRLM, RunSpec("shop", "BPR-MF", hyperparameters={"max_epochs": 5})], ids=str)
+def test_a_killed_training_goes_on_from_its_checkpoint(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, spec: RunSpec
+) -> None:
+    """MRLM's and a baseline's alike, to the same record; which says that its times are of the last part alone."""
+    whole = run_or_load(spec)
+    shutil.rmtree(whole.folder)
+
+    def save_and_die(*arguments: object) -> None:
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    save = fit_loop._save
+    monkeypatch.setattr(fit_loop, "_save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        run_or_load(spec)
+    monkeypatch.setattr(fit_loop, "_save", save)
+    resumed = run_or_load(spec)
+    assert (whole.data["resumed"], resumed.data["resumed"]) == (False, True)
+    assert resumed.data["epochs"]["run"] == len(resumed.data["history"]) > 1
+    assert json.dumps(_timeless(whole.data), sort_keys=True) == json.dumps(_timeless(resumed.data), sort_keys=True)
 
 
 def test_a_record_is_loaded_not_run_again(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

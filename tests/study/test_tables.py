@@ -13,7 +13,7 @@ from mrlm_core.study.record import RunRecord
 def _record(model: str, seed: int, values: list[float] | None, clusters: str = "own") -> RunRecord:
     spec = {"model": model, "split_seed": seed, "seed": seed, "modalities": None, "clusters": clusters}
     row = {"seconds": 1.0 + seed, "cpu_seconds": 2.0 + seed, "peak_mib": 10.0 * (seed + 1)}
-    stage = {"split": row, "training": row}
+    stage = {name: dict(row) for name in ("split", "preprocessing", "training")}
     data = {"spec": spec, "status": "done" if values else "failed", "error": "E", "stages": stage,
             "spec_hash": f"{model}{seed}{clusters}", "test": {}, "validation": {}}
     frame = None if values is None else pd.DataFrame(
@@ -82,6 +82,18 @@ def test_costs_take_medians() -> None:
     assert tables.costs(RECORDS).loc["A", "training (processor s)"] == 2.5
 
 
+def test_costs_say_what_the_process_held_before_and_leave_out_the_end_of_a_training() -> None:
+    records = [_record("A", seed, [0.5, 0.5]) for seed in range(2)]
+    records[1].data["resumed"] = True
+    assert pd.isna(tables.costs(records).loc["A", "of it before the run"])  # records of old do not say
+    for record in records:
+        for stage in record.data["stages"].values():
+            stage["start_mib"] = 4.0
+    costs = tables.costs(records).loc["A"]
+    assert costs["training (s)"] == 1.0
+    assert list(costs[["memory of the process (MiB)", "of it before the run"]]) == [10.0, 4.0]
+
+
 def test_comparison_holds_every_model_and_the_control() -> None:
     specs = comparison("shop", "tiny", 2)
     assert {s.clusters for s in specs if s.model == "MRLM"} == {"own", "permuted"}
@@ -105,7 +117,7 @@ def test_cost_figure_names_what_nothing_as_cheap_surpasses() -> None:
     records = [_record("Cheap", 0, [0.2, 0.2]), _record("Worse", 1, [0.1, 0.1]), _record("Better", 1, [0.5, 0.5]),
                _record("MRLM", 2, [0.3, 0.3])]
     for seconds, record in enumerate(records):
-        record.data["stages"] = {name: {"seconds": float(seconds + 1), "cpu_seconds": 1.0, "peak_mib": 1.0}
+        record.data["stages"] = {name: {"seconds": 1.0, "cpu_seconds": float(seconds + 1), "peak_mib": 1.0}
                                  for name in ("preprocessing", "training")}
     (axes,) = cost_and_quality(records, "recall@20").axes
     assert {text.get_text() for text in axes.texts} == {"Cheap", "Better", "MRLM"}
