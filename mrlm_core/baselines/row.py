@@ -10,7 +10,6 @@ INPUTS = ("interactions", "initial_vectors", "clusters", "attributes", "sentence
           "checkpoint")
 FAMILIES = ("simple", "deep", "control", "mrlm")
 EVERY = "every"  # in ``reads``: all modalities that are there, whatever their role
-DIMS = ("choice", [32, 64, 128, 256])  # lengths that a search tries of any model's vectors of users and items
 RAW = {"text": "sentences", "knowledge": "triples"}  # what a model may read of a role in place of its vectors
 
 

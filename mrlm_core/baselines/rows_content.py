@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mrlm_core.baselines.row import DIMS, Row
+from mrlm_core.baselines.row import Row
+from mrlm_core.baselines.spaces import DIMS
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 ROWS: tuple[Row, ...] = (

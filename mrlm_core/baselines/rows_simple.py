@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mrlm_core.baselines.row import DIMS, EVERY, Row
+from mrlm_core.baselines.row import EVERY, Row
+from mrlm_core.baselines.spaces import DIMS
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 _BINARY = "Trained on binarised positives: ratings below the threshold are left out."
