@@ -47,7 +47,7 @@ def _check(where: str, key: str, value: Any, defaults: Mapping[str, Any]) -> Non
         raise ConfigError(problem(where, f"a value like {default!r}", repr(value), "Correct its type."))
     if isinstance(value, (int, float)) and not 0 <= value < float("inf"):
         raise ConfigError(problem(where, "a number that is not negative", repr(value), "Correct it."))
-    if isinstance(default, int) and not isinstance(default, bool) and value < 1:
+    if isinstance(default, int) and not isinstance(default, bool) and value < min(1, default):
         raise ConfigError(problem(where, "a whole number of at least 1", repr(value), "Correct it."))
 
 

@@ -25,7 +25,7 @@ from mrlm_core.preprocessing.pipeline import chosen_modalities
 from mrlm_core.study.holdout import cold_items, not_drawn, shown, without
 from mrlm_core.study.inputs import encoded, own
 from mrlm_core.study.record import RunRecord, Stages
-from mrlm_core.study.run import dataset_of, fitted_to, in_order, kept, lost_in, run_key, split_of
+from mrlm_core.study.run import check_names, dataset_of, fitted_to, in_order, kept, lost_in, run_key, split_of
 from mrlm_core.study.scheduler import Lost
 from mrlm_core.study.spec import RunSpec
 
@@ -84,6 +84,9 @@ def placed(spec: ColdSpec) -> RunRecord:
 
 def placed_many(specs: Sequence[ColdSpec], scheduler: str | None = None) -> list[RunRecord]:
     """The records of ``specs``, in order; as ``run_many``."""
+    for spec in specs:
+        check_names(spec.run)
+        cold_items(dataset_of(spec.run), spec.share, spec.seed)
     return in_order(placed, _lost, lambda spec: _folder(spec, dataset_of(spec.run)), specs, scheduler)
 
 
@@ -95,7 +98,11 @@ def prepared(spec: ColdSpec, dataset: Dataset) -> tuple[np.ndarray, Interactions
     parts = interactions(dataset.ratings, dataset.n_users, dataset.n_items, dataset.positive_threshold, split,
                          spec.run.split_seed)
     visible, given = shown(dataset, split, parts)
-    return cold, parts, visible, given if spec.drawn else not_drawn(given, cold)
+    if not spec.drawn:
+        given = not_drawn(given, cold)
+    elif cold.any():  # initial vectors draw negatives too: where cold items are none, others come of the same ratings
+        visible = replace(visible, data_hash=content_hash(visible.data_hash, "cold items drawn"))
+    return cold, parts, visible, given
 
 
 def known_by(spec: ColdSpec, dataset: Dataset) -> str:

@@ -94,12 +94,17 @@ def _cut(records: Sequence[RunRecord]) -> Iterator[str]:
     """Which models' trainings ended before PATIENCE epochs had brought nothing better: they might rank higher."""
     told = []
     for name, runs in by_label(records).items():
-        epochs = [run.data["epochs"] for run in runs if run.data.get("epochs")]
-        sooner = sum(one["run"] - one["best"] < PATIENCE for one in epochs)
+        sooner = cut_short(runs)
         told += [f"{name} ({sooner} of {len(runs)} runs)"] * bool(sooner)
     if told:
         yield (f"Trained for less than validation asked for, by their count of epochs or before {PATIENCE} epochs had "
                f"brought nothing better, so that they might rank higher: {listed(told)}.")
+
+
+def cut_short(runs: Sequence[RunRecord]) -> int:
+    """How many trainings ended before PATIENCE epochs had brought nothing better."""
+    epochs = [run.data["epochs"] for run in runs if run.data.get("epochs")]
+    return sum(one["run"] - one["best"] < PATIENCE for one in epochs)
 
 
 def model_of(label: str) -> str:

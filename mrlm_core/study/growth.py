@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from mrlm_core.model.mrlm import MRLM
 
 
+PARTS = tuple(2 ** (-place / 2) for place in (4, 3, 2, 1, 0))  # of the largest size: a quarter to all of it
+
+
 @dataclass(frozen=True)
 class Growth:
     """``seconds ~ size ** exponent`` with the 95% interval of the exponent; infinite for fewer than three sizes."""
@@ -31,7 +34,7 @@ class Growth:
 
 
 def growth(sizes: Sequence[float], seconds: Sequence[float]) -> Growth:
-    """Slope of log seconds over log size by least squares, with Student's interval; one or more values a size.
+    """Slope of log seconds over log size by least squares, with Student's interval; one value a size.
 
     Raises ConfigError for fewer than two different sizes, or for a value that has no logarithm. Gap G07.
     """
@@ -47,9 +50,8 @@ def growth(sizes: Sequence[float], seconds: Sequence[float]) -> Growth:
 
 
 def growth_of(seconds: Mapping[float, np.ndarray]) -> Growth:
-    """``growth`` of the timings of each size."""
-    pairs = [(size, value) for size, values in seconds.items() for value in values]
-    return growth([size for size, _ in pairs], [value for _, value in pairs])
+    """``growth`` of the median timing of each size: timings of one size share what disturbed it, and count once."""
+    return growth(list(seconds), [float(np.median(values)) for values in seconds.values()])
 
 
 def against_count(
@@ -57,19 +59,30 @@ def against_count(
 ) -> dict[str, tuple[Growth, float]]:
     """Exponents as measured and as §3.4 counts them: an epoch by users, each with as many triplets; items' clustering.
 
-    Sizes are a quarter, half and all of those given; clustering is by the exact method, of at most 1,000 items.
+    Sizes are ``PARTS`` of those given; clustering is by the exact method, of at most 1,000 items.
     """
     from mrlm_core.preprocessing.clustering import multiple_kernel_kmeans
 
-    training: dict[float, np.ndarray] = {}
-    preparing: dict[float, np.ndarray] = {}
     points = random_problem(config, 2, min(max(n_items, 300), 1000), 1)[0][1]
-    for part in (0.25, 0.5, 1.0):
+    training: dict[float, Callable[[], object]] = {}
+    preparing: dict[float, Callable[[], object]] = {}
+    for part in PARTS:
         users, items = int(part * n_users), int(part * len(points))
-        _, epoch = epoch_on_random(config, users, n_items, int(part * n_triplets))
-        training[users] = seconds_of(epoch, repeats)
-        preparing[items] = seconds_of(partial(multiple_kernel_kmeans, points[:items], 10, "exact"), repeats)
-    return {"an epoch by users": (growth_of(training), 1.0), "clustering by items": (growth_of(preparing), 2.0)}
+        training[users] = epoch_on_random(config, users, n_items, int(part * n_triplets))[1]
+        preparing[items] = partial(multiple_kernel_kmeans, points[:items], 10, "exact")
+    return {"an epoch by users": (growth_of(in_rounds(training, repeats)), 1.0),
+            "clustering by items": (growth_of(in_rounds(preparing, repeats)), 2.0)}
+
+
+def in_rounds(calls: Mapping[float, Callable[[], object]], repeats: int) -> dict[float, np.ndarray]:
+    """Seconds of ``repeats`` calls of each size, after one untimed, all sizes in turn.
+
+    So that what else the machine does for a while slows all sizes alike, and is not taken for growth.
+    """
+    for call in calls.values():
+        call()
+    rounds = [[elapsed(call) for call in calls.values()] for _ in range(repeats)]
+    return dict(zip(calls, np.array(rounds).T, strict=True))
 
 
 def seconds_of(call: Callable[[], object], repeats: int) -> np.ndarray:

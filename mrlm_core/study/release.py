@@ -25,7 +25,7 @@ from mrlm_core.study.released import (
     write_release,
     write_unfinished,
 )
-from mrlm_core.study.run import dataset_of, lost_record, run_key, run_or_load
+from mrlm_core.study.run import check_names, dataset_of, lost_record, or_lost, run_key, run_or_load
 from mrlm_core.study.scheduler import Lost, each
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.tune import trials_of, tuned
@@ -62,6 +62,8 @@ def make_release(
     """
     specs = comparison(dataset, plan.preset, plan.seeds, repeats=plan.repeats)
     data = dataset_of(specs[0])
+    for spec in specs:
+        check_names(spec)
     specs = sorted(specs, key=lambda spec: ORDER.index(registry.row(spec.model).family))
     models = list(dict.fromkeys(spec.model for spec in specs))
     asked = [_compared(model, models) for model in only] or models
@@ -97,7 +99,7 @@ def _taken(step: _Step, plan: Plan, before: Part) -> Any:
     if step.number is not None:
         spec = step.specs[step.number]
         there = {record.data["spec_hash"]: record for record in before.records if not record.failed}
-        return there.get(run_key(spec, data)) or run_or_load(spec)
+        return there.get(run_key(spec, data)) or or_lost(run_or_load, spec)
     chosen = tuned(step.specs, data, plan.trials, plan.seconds, before.trials)
     return chosen, trials_of(step.specs, data) if plan.trials > 1 else no_trials()
 

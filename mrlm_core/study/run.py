@@ -21,7 +21,7 @@ from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.datasets.splits import Interactions, Split, interactions, split_by
 from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.evaluation.metrics import evaluate
-from mrlm_core.preprocessing import features, initial_features
+from mrlm_core.preprocessing import features, initial_features, pipeline
 from mrlm_core.study.inputs import encoded, inputs_of, missing
 from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
 from mrlm_core.study.scheduler import LOCAL, Lost, each
@@ -33,6 +33,7 @@ PROTOCOL_MODULES = ("mrlm_core.evaluation.metrics", "mrlm_core.datasets.splits",
 
 Run: TypeAlias = Callable[[Stages, Path], tuple[dict[str, Any], pd.DataFrame]]
 Spec = TypeVar("Spec")
+Result = TypeVar("Result")
 
 
 def run_or_load(spec: RunSpec, fixed_ratio: float | None = None) -> RunRecord:
@@ -83,17 +84,30 @@ def run_many(
 ) -> list[RunRecord]:
     """The records of ``specs``, in order; ``scheduler`` as in ``scheduler.each``, ``fixed_ratio`` as ``run_or_load``.
 
-    A run that fails is a failed record, one that kills every worker it is given to as well, and the others go on.
+    A run that fails is a failed record, one that kills every worker it is given to as well, and the others go on. A
+    wrong name in any of them is raised at once.
     """
+    for spec in specs:
+        check_names(spec)
+        if fixed_ratio is not None:
+            _check_fixed(spec, fixed_ratio)
     run, lost = (partial(make, fixed_ratio=fixed_ratio) for make in (run_or_load, lost_record))
     return in_order(run, lost, lambda spec: _folder(spec, dataset_of(spec), fixed_ratio), specs, scheduler)
+
+
+def check_names(spec: RunSpec) -> None:
+    """Raises the ConfigError or DatasetError of a dataset, model, setting, modality or assignment that is not there."""
+    _model(spec)
+    missing(registry.row(spec.model), dataset_of(spec), spec.modalities)
+    pipeline.assign({}, spec.clusters, spec.seed)
 
 
 def in_order(
     run: Callable[[Spec], RunRecord], lost: Callable[[Spec, Lost], RunRecord], folder_of: Callable[[Spec], Path],
     specs: Sequence[Spec], scheduler: str | None,
 ) -> list[RunRecord]:
-    """``run`` of each of ``specs``, in their order; ``lost`` makes the record of one whose workers died.
+    """``run`` of each of ``specs``, in their order; ``lost`` makes the record of one whose workers died, or which the
+    data make impossible (that is raised where it is the only one).
 
     What has a record in ``folder_of`` it is read here, and only the rest goes to ``scheduler``: to start the workers of
     this machine takes longer than many a run, and for a single one nothing is gained.
@@ -103,12 +117,21 @@ def in_order(
         away, scheduler = [], None
     here = [place for place in range(len(specs)) if place not in away]
     groups = [(here, None)] + [(away, scheduler)] * bool(scheduler)  # with nothing to run too: a wrong name is told
+    one = partial(or_lost, run) if len(specs) > 1 else run
     ended = ((places[number], record) for places, where in groups
-             for number, record in each(run, [specs[place] for place in places], where))
+             for number, record in each(one, [specs[place] for place in places], where))
     records: dict[int, RunRecord] = {}
     for place, record in tqdm(ended, total=len(specs), desc="runs", unit="run", disable=None):
         records[place] = lost(specs[place], record) if isinstance(record, Lost) else record
     return [records[place] for place in range(len(specs))]
+
+
+def or_lost(run: Callable[[Spec], Result], spec: Spec) -> Result | Lost:
+    """``run(spec)``; Lost, with the reason, where the data make it impossible, as with more clusters than items."""
+    try:
+        return run(spec)
+    except (ConfigError, DatasetError) as error:
+        return Lost(f"{type(error).__name__}: {error}")
 
 
 def _done(folder: Path) -> bool:
@@ -164,13 +187,17 @@ def fixed_test(spec: RunSpec, dataset: Dataset, fixed_ratio: float) -> Interacti
     one. Tested on this split, models of every ratio have the same test positives and the same candidates, whatever
     they were trained on. Raises ConfigError when ``fixed_ratio`` is below the training ratio of ``spec``. Gap G33.
     """
-    if fixed_ratio < spec.config.protocol.train_ratio:
-        raise ConfigError(problem("fixed_ratio", f"at least the training ratio {spec.config.protocol.train_ratio:g}",
-                                  f"{fixed_ratio:g}", "Its test part would hold ratings that were trained on."))
+    _check_fixed(spec, fixed_ratio)
     _, parts = split_of(replace(spec, settings={**spec.settings, "protocol.train_ratio": fixed_ratio}), dataset)
     _, own = split_of(spec, dataset)
     assert (parts.test - parts.test.multiply(own.test)).nnz == 0, "the test part is not within the spec's own"
     return parts
+
+
+def _check_fixed(spec: RunSpec, fixed_ratio: float) -> None:
+    if fixed_ratio < spec.config.protocol.train_ratio:
+        raise ConfigError(problem("fixed_ratio", f"at least the training ratio {spec.config.protocol.train_ratio:g}",
+                                  f"{fixed_ratio:g}", "Its test part would hold ratings that were trained on."))
 
 
 def fitted(spec: RunSpec, dataset: Dataset, stages: Stages, checkpoint: Path | None) -> tuple[Any, Interactions, dict]:
@@ -185,10 +212,7 @@ def fitted_to(
     spec: RunSpec, dataset: Dataset, parts: Interactions, stages: Stages, checkpoint: Path | None
 ) -> tuple[Any, dict]:
     """The model of ``spec`` trained on ``parts``, whatever split they are of, and the sources of its inputs."""
-    row = registry.row(spec.model)
-    mrlm = row.family == "mrlm"
-    own = {"preset_name": spec.preset, **spec.settings} if mrlm else {}
-    model = registry.build(spec.model, {**spec.hyperparameters, **own})
+    model = _model(spec)
     with stages.stage("preprocessing"), within(ENDLESS):  # a search's limit is the model's, not its inputs'
         inputs, sources = inputs_of(spec, dataset, parts)
     if "checkpoint" in inspect.signature(model.fit).parameters:  # one trained by epochs goes on when killed
@@ -196,6 +220,13 @@ def fitted_to(
     with stages.stage("training"):
         model.fit(parts, spec.seed, **inputs)
     return model, sources
+
+
+def _model(spec: RunSpec) -> Any:
+    """The model of ``spec``, not yet trained; MRLM's hyperparameters are the settings of its config."""
+    mrlm = registry.row(spec.model).family == "mrlm"
+    own = {"preset_name": spec.preset, **spec.settings} if mrlm else {}
+    return registry.build(spec.model, {**spec.hyperparameters, **own})
 
 
 def _run(

@@ -27,7 +27,8 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Lost:
-    """In place of a result: the workers that had the task died, each time; ``error`` says how."""
+    """In place of a result: the workers that had the task died each time, or the data made it impossible; ``error``
+    says how."""
 
     error: str
 
@@ -53,7 +54,7 @@ def each(
         return
     with ExitStack() as stack:
         client, distributed = stack.enter_context(_client(scheduler))
-        task = partial(_in_workspace, str(workspace()), function)
+        task = partial(_in_workspace, str(workspace().resolve()), function)
         # In one call: then the scheduler keeps those that wait to itself, and a worker that dies takes one task along.
         futures = client.map(task, list(arguments), pure=False)
         places = {future.key: place for place, future in enumerate(futures)}

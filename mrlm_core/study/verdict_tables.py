@@ -21,10 +21,10 @@ _TEXT: Any = [{"selector": "td", "props": "text-align: left; vertical-align: top
 def styled_verdicts(verdicts: Sequence[Verdict], caption: str) -> Styler:
     """One row a verdict: the claim and where it stands, the verdict and on which dataset, the evidence, its chapter."""
     rows = [{"claim": _lines(v.claim.name, v.claim.source), "the paper claims": _safe(v.claim.text),
-             "verdict": _lines(v.verdict, f"on {v.dataset}"), "evidence": _safe(v.evidence),
+             "verdict": _lines(v.word, f"on {v.dataset}"), "evidence": _safe(v.evidence),
              "chapter": _link(v.chapter)} for v in verdicts]
     table = pd.DataFrame(rows)
-    colours = [_colour(v.verdict) for v in verdicts]
+    colours = [_colour(v.word) for v in verdicts]
     style = table.style.apply(lambda _: colours, subset=["verdict"]).hide(axis="index").set_caption(caption)
     for name, width in (("the paper claims", "14em"), ("evidence", "22em")):  # else squeezed to a word a line
         style = style.set_properties(subset=[name], **{"min-width": width})
@@ -33,7 +33,7 @@ def styled_verdicts(verdicts: Sequence[Verdict], caption: str) -> Styler:
 
 def by_dataset(verdicts: Sequence[Verdict], caption: str) -> Styler:
     """Claims as rows, datasets as columns; verdicts from the paper's own tables stand in a column of their own."""
-    rows = pd.DataFrame([{"claim": v.claim.name, "dataset": v.dataset, "verdict": v.verdict} for v in verdicts])
+    rows = pd.DataFrame([{"claim": v.claim.name, "dataset": v.dataset, "verdict": v.word} for v in verdicts])
     rows = rows.drop_duplicates(["claim", "dataset"])
     table = rows.pivot(index="claim", columns="dataset", values="verdict")[list(rows["dataset"].unique())]
     style = table.rename_axis(index="claim", columns=None).style.format(na_rep="").map(_colour)
@@ -59,21 +59,23 @@ def sentences(chosen: Sequence[Verdict], checks: pd.DataFrame) -> list[str]:
 
 def _counts(chosen: Sequence[Verdict]) -> Iterator[str]:
     yield f"Of {len(chosen)} claims:"
-    groups = {word: [v.claim.name for v in chosen if v.verdict == word] for word in VERDICTS}
+    firm = [v for v in chosen if v.splits != 1]
+    groups = {word: [v.claim.name for v in firm if v.verdict == word] for word in VERDICTS}
     order = (REPRODUCED, DIRECTION, NOT, CONTRADICTED, UNTESTED)
     yield "; ".join(f"**{len(groups[word])} {word}**{f' ({listed(groups[word])})' if groups[word] else ''}"
                     for word in order) + "."
-    tested = len(chosen) - len(groups[UNTESTED])
+    tested = len(firm) - len(groups[UNTESTED])
     agree = len(groups[REPRODUCED]) + len(groups[DIRECTION])
     if tested:
         yield f"Of the {tested} that could be tested, {agree} hold at least in direction."
 
 
 def _splits(chosen: Sequence[Verdict]) -> Iterator[str]:
-    few = [v.claim.name for v in chosen if v.splits == 1]
-    if few:
-        yield (f"{len(few)} verdicts rest on a single split or measurement, so that the spread between splits is not "
-               "in their intervals: read them as a demonstration.")
+    few = {word: [v.claim.name for v in chosen if v.splits == 1 and v.verdict == word] for word in VERDICTS}
+    told = [f"{word} {listed(names)}" for word, names in few.items() if names]
+    if told:
+        yield (f"The other {sum(map(len, few.values()))} were looked at on a single split, which tells nothing of how "
+               f"splits differ. What it shows is a demonstration, no verdict: {'; '.join(told)}.")
 
 
 def _checks(checks: pd.DataFrame) -> Iterator[str]:

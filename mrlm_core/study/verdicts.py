@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from mrlm_core.evaluation.significance import combined, equivalence_p, holm
-from mrlm_core.study.claims import Claim, Source, at, claims, level, pairs, paper_dataset
+from mrlm_core.study.claims import Claim, Pair, Source, at, claims, level, pairs, paper_dataset
 from mrlm_core.study.effects import (
     Effect,
     at_hand,
@@ -20,13 +20,14 @@ from mrlm_core.study.effects import (
     ratio_text,
     share_of_order,
 )
-from mrlm_core.study.findings import named
+from mrlm_core.study.findings import cut_short, listed, named
 from mrlm_core.study.paper_checks import auc_readings
 from mrlm_core.study.paper_tables import PAPER_DATASETS
 
 REPRODUCED, DIRECTION, NOT, CONTRADICTED, UNTESTED = VERDICTS = (
     "reproduced", "direction only", "not reproduced", "contradicted", "cannot be tested here")
 ALPHA = 0.05  # of a claim's family of tests
+LEVEL_MARGIN = 0.1  # of the paper's level: an interval that reaches further than this from it bears out nothing
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,13 @@ class Verdict:
     dataset: str
     verdict: str
     evidence: str
-    splits: int = 0
+    splits: int = 0  # 0 where no split is drawn: the paper's own numbers, timings
     chapter: str = ""
+
+    @property
+    def word(self) -> str:
+        """The verdict as it is to be read: one split shows nothing of how splits differ, so its verdict is none yet."""
+        return f"{self.verdict} on one split alone" if self.splits == 1 else self.verdict
 
 
 def verdicts(sources: Sequence[Source]) -> list[Verdict]:
@@ -74,7 +80,8 @@ def judge(claim: Claim, source: Source) -> Verdict:
 def _compared(claim: Claim, source: Source) -> Verdict:
     """Tests of pairs, of those whose runs are there.
 
-    A claim about all pairs can fail on some of them. To hold it needs all: with some missing, it cannot be tested.
+    A claim about all pairs can fail on some of them; to hold it needs all. One about most of them is decided either way
+    once more than half of all agree, and one about their median not before all are there.
     """
     wanted = pairs(claim, source)
     equal = [pair for pair in wanted if pair.over == pair.under]
@@ -89,27 +96,43 @@ def _compared(claim: Claim, source: Source) -> Verdict:
     effects = [effect for effect in effects if not effect.full]
     if not effects:
         return _untested(claim, source, f"needs {'; '.join(lacks)}" if lacks else "no split that all models have")
-    verdict, evidence = (_above if claim.test["kind"] == "above" else _same)(claim, effects)
+    judged = _above if claim.test["kind"] == "above" else _same
+    verdict, evidence = judged(claim, effects, len(wanted) - len(equal))
     evidence += chosen + share_of_order(claim, there, source)
-    if lacks and verdict in (REPRODUCED, DIRECTION):
+    if lacks and verdict not in _decided_by_some(claim):
         text = f"of {len(wanted)} comparisons {len(effects)} are at hand ({verdict} on these: {evidence})"
         return _untested(claim, source, f"needs {'; '.join(lacks)}; {text}")
     notes = [f"{n_splits} split{'s' * (n_splits > 1)}"] + ["spread of users alone"] * (n_splits == 1)
     notes += [f"not at hand: {'; '.join(lacks)}"] * bool(lacks)
     notes += [f"left out: {part}" for part in [claim.test.get("left_out")] if part]
+    notes += [f"stopped sooner than validation asked: {listed(cut)}" for cut in [_stopped_soon(there, source)] if cut]
+    if verdict in (REPRODUCED, DIRECTION) and (needed := claim.test.get("needed")):
+        return _untested(claim, source, f"needs {needed}; without it: {verdict}, {evidence} ({'; '.join(notes)})")
     return Verdict(claim, source.dataset, verdict, f"{evidence}. ({'; '.join(notes)})", n_splits,
                    _chapter(claim, source))
 
 
-def _above(claim: Claim, effects: Sequence[Effect]) -> tuple[str, str]:
-    """Whether all effects, or most of them, are above 0 after Holm's correction, and as large as the paper's."""
+def _decided_by_some(claim: Claim) -> tuple[str, ...]:
+    """The verdicts that a part of the comparisons can give."""
+    if claim.test.get("quantifier") == "most":
+        return REPRODUCED, CONTRADICTED
+    return () if claim.test.get("summary") == "median" else (NOT, CONTRADICTED)
+
+
+def _stopped_soon(there: Sequence[Pair], source: Source) -> list[str]:
+    names = dict.fromkeys(name for pair in there for name in (pair.over, pair.under))
+    return [name for name in names if cut_short(source.done(name))]
+
+
+def _above(claim: Claim, effects: Sequence[Effect], wanted: int) -> tuple[str, str]:
+    """Whether all effects are above 0 after Holm's correction and as large as the paper's; or most of ``wanted``."""
     found = holm([effect.gain.p_differs() for effect in effects]) <= ALPHA
     signs = np.sign([effect.gain.value for effect in effects])
     up, down, n = int(np.sum(found & (signs > 0))), int(np.sum(found & (signs < 0))), len(effects)
     inside = sum(effect.magnitude_inside for effect in effects if effect.pair.magnitude is not None)
     stated = sum(effect.pair.magnitude is not None for effect in effects)
     if claim.test.get("quantifier") == "most":
-        verdict = REPRODUCED if 2 * up > n else CONTRADICTED if 2 * down > n else NOT
+        verdict = REPRODUCED if 2 * up > wanted else CONTRADICTED if 2 * down > wanted else NOT
     elif down:
         verdict = CONTRADICTED
     else:
@@ -139,7 +162,7 @@ def _evidence_above(
     return text
 
 
-def _same(claim: Claim, effects: Sequence[Effect]) -> tuple[str, str]:
+def _same(claim: Claim, effects: Sequence[Effect], wanted: int) -> tuple[str, str]:
     """Whether each ratio, or the median of all, is within the margin around 1: two one-sided tests."""
     margin = claim.test["margin"]
     low, high = 1 - margin, 1 + margin
@@ -156,7 +179,7 @@ def _same(claim: Claim, effects: Sequence[Effect]) -> tuple[str, str]:
 
 def _by_level(claim: Claim, source: Source) -> Verdict:
     """The paper's means beside ours; a mean belongs to its dataset, so only that one can bear it out."""
-    dataset, inside, parts, n_splits = paper_dataset(claim, source), [], [], []
+    dataset, inside, narrow, parts, n_splits = paper_dataset(claim, source), [], [], [], []
     rows = [(name, metric, where) for name, where in claim.test["levels"].items() for metric in claim.metrics]
     lacks = list(dict.fromkeys(why for name, *_ in rows if (why := source.why_not(name))))
     for name, metric, where in rows:
@@ -165,25 +188,29 @@ def _by_level(claim: Claim, source: Source) -> Verdict:
             ours = drawn[name, metric].interval()
             paper = level(name, metric, str(dataset)) if where == "tables" else at(where)
             inside.append(ours.low <= paper <= ours.high)
+            narrow.append(max(paper - ours.low, ours.high - paper) <= LEVEL_MARGIN * paper)
             n_splits.append(splits)
             parts.append(f"{name} at {named(metric)} {ours} (the paper: {paper})")
     text = "; ".join(parts)
-    if not source.dataset.startswith(claim.test["only_on"]):
+    if source.dataset != claim.test["only_on"]:
         reason = f"a level belongs to its dataset: needs {claim.test['only_on']}"
         return _untested(claim, source, reason + (f"; here {text}" if text else ""))
     if lacks or not inside:
         return _untested(claim, source, f"needs {'; '.join(lacks or claim.metrics)}")
-    verdict = REPRODUCED if all(inside) else NOT if any(inside) else CONTRADICTED
+    verdict = CONTRADICTED if not any(inside) else REPRODUCED if all(inside) and all(narrow) else NOT
+    text += f"; an interval reaches further than {LEVEL_MARGIN:.0%} from the paper's" * (not all(narrow))
+    text += f" (left out: {claim.test['left_out']})" if "left_out" in claim.test else ""
     return Verdict(claim, source.dataset, verdict, text, min(n_splits), _chapter(claim, source))
 
 
 def _by_definitions(claim: Claim) -> Verdict:
     """Whether a reading of AUC@N allows every cell of Tables 3 and 4."""
     readings = auc_readings()
-    verdict = REPRODUCED if 0 in readings.values() else CONTRADICTED
+    # Not contradicted: the AUC inside the list alone could still be the one.
+    verdict = REPRODUCED if 0 in readings.values() else NOT
     text = "; ".join(f"{name}: {cells} impossible" for name, cells in readings.items())
     return Verdict(claim, "the paper's tables", verdict, f"{text}. No bound follows from Recall for the AUC inside "
-                   "the list alone, so that reading is left out")
+                   "the list alone, so that reading can be neither excluded nor borne out")
 
 
 def _by_growth(claim: Claim, source: Source) -> Verdict:
@@ -197,7 +224,7 @@ def _by_growth(claim: Claim, source: Source) -> Verdict:
     verdict = CONTRADICTED if faster else REPRODUCED if inside and grows else DIRECTION if grows else NOT
     text = "; ".join(f"{name}: exponent {growth}, counted {counted:g}"
                      for name, (growth, counted) in source.growth.items())
-    return Verdict(claim, source.dataset, verdict, text, 1, _chapter(claim, source))
+    return Verdict(claim, source.dataset, verdict, text, 0, _chapter(claim, source))
 
 
 def _weight(verdict: Verdict) -> tuple[bool, int]:

@@ -12,7 +12,7 @@ import pytest
 CHAPTERS = sorted((Path(__file__).resolve().parent.parent.parent / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 20  # lines
 CODE_IN_A_ROW = 3  # code cells without a word between them
-SHARED_PARAMETERS = {"dataset"}  # the runner gives it to every chapter
+SHARED_PARAMETERS = {"dataset", "scheduler"}  # so that a batch may give them to any chapter
 
 # Kinds of fault; each is a function of the cells that gives what is wrong.
 
@@ -162,7 +162,7 @@ def chapter(*sources, **changes) -> list:
     """A good chapter of few cells, with ``changes`` to the cell of that id; code starts with a >."""
     made = {
         "aim": "# 01. A chapter\n\n- Why?\n- How?",
-        "parameters": ">dataset = 'x'  # a\nseeds = 1  # b",
+        "parameters": ">dataset = 'x'  # a\nseeds = 1  # b\nscheduler = None  # c",
         "about-work": "## Work\n\nWords.",
         "imports": ">from mrlm_core.study import check_parameters\n\ncheck_parameters()",
         "work": ">1 + 1",

@@ -146,6 +146,16 @@ def test_a_cold_item_is_a_negative_only_where_that_is_asked_for(shop: Dataset) -
         assert cold[negatives].any() == drawn
 
 
+def test_initial_vectors_are_not_shared_with_runs_that_draw_other_negatives(workspace: Path, shop: Dataset) -> None:
+    made = set()
+    for drawn in (True, False):
+        spec = replace(POPULARITY, drawn=drawn)
+        _, _, visible, given = prepared(spec, shop)
+        run = replace(spec.run, model="Initial vectors (dot)", settings={"preprocessing.initial_epochs": 1})
+        made.add(inputs_of(run, visible, given)[1]["initial_vectors"]["key"])
+    assert len(made) == 2
+
+
 def test_mrlm_reads_the_clusters_of_a_cold_item_only_as_a_negative(shop: Dataset) -> None:
     """Why its modalities cannot help it there: they are what it is trained to tell, not what it is told."""
     for drawn in (True, False):

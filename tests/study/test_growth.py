@@ -5,7 +5,18 @@ import pytest
 
 from mrlm_core.config import preset
 from mrlm_core.errors import ConfigError
-from mrlm_core.study.growth import elapsed, epoch_on_random, growth, peak_bytes, random_problem, seconds_of
+from mrlm_core.study import growth as growing
+from mrlm_core.study.growth import (
+    PARTS,
+    elapsed,
+    epoch_on_random,
+    growth,
+    growth_of,
+    in_rounds,
+    peak_bytes,
+    random_problem,
+    seconds_of,
+)
 
 
 def test_the_exponent_of_a_power_is_found_and_its_interval_holds_it():
@@ -17,6 +28,22 @@ def test_the_exponent_of_a_power_is_found_and_its_interval_holds_it():
     held = [abs(found.exponent - 2) <= found.high - found.exponent for found in (
         growth(sizes, sizes**2 * np.exp(rng.normal(0, 0.2, 4))) for _ in range(400))]
     assert 0.92 < np.mean(held) < 0.98
+
+
+def test_what_disturbs_a_size_is_not_taken_for_growth():
+    """Drift between sizes, shared by all timings of one: counted once a size it seldom looks like faster growth."""
+    rng = np.random.default_rng(1)
+    faster = [growth_of({part: part * np.exp(rng.normal(0, 0.1) + rng.normal(0, 0.01, 3)) for part in PARTS}).low > 1
+              for _ in range(400)]
+    assert np.mean(faster) < 0.05
+
+
+def test_sizes_are_timed_in_turn(monkeypatch):
+    called, clock = [], iter(range(100))
+    monkeypatch.setattr(growing, "elapsed", lambda call: call() or next(clock))
+    seconds = in_rounds({size: lambda size=size: called.append(size) for size in (1, 2, 4)}, 2)
+    assert called == [1, 2, 4] * 3
+    assert {size: list(values) for size, values in seconds.items()} == {1: [0, 3], 2: [1, 4], 4: [2, 5]}
 
 
 def test_two_sizes_have_a_slope_and_no_interval():

@@ -14,10 +14,11 @@ from mrlm_core.baselines.ease import EASE
 from mrlm_core.baselines.item_knn import ItemKNN
 from mrlm_core.datasets.movielens import make_movielens
 from mrlm_core.errors import ConfigError
-from mrlm_core.study import RunSpec, comparison, encoders, run_or_load
+from mrlm_core.study import RunSpec, comparison, encoders, release, run_or_load
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.release import make_release
 from mrlm_core.study.released import Plan, released, released_datasets, unfinished, write_release
+from mrlm_core.study.scheduler import Lost
 from mrlm_core.study.tune import COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -84,6 +85,24 @@ def test_a_release_searches_then_runs_every_model(few: tuple[str, ...]) -> None:
     assert ease.data["spec"]["hyperparameters"] == json.loads(made.trials["hyperparameters"][3 + best.idxmax()])
     assert made.pending == []
     assert told[0].startswith("Popularity: 2 runs, 0 failed or not run; 2 models to go")
+
+
+def test_a_search_whose_workers_died_fails_its_model_alone(
+    few: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def each(function, steps, scheduler):
+        yield 0, Lost("KilledWorker: planted")
+        place = 1
+        while place < len(steps):  # runs join as searches end
+            yield place, function(steps[place])
+            place += 1
+
+    monkeypatch.setattr(release, "each", each)
+    made = make_release("shop", PLAN, only=["EASE", "Popularity"])
+    failed = {record.label: record.data["error"] for record in made.records if record.failed}
+    assert failed == {"EASE": "KilledWorker: planted"}
+    assert [record.label for record in made.records if not record.failed] == ["Popularity"] * 2
+    assert made.pending == ["ItemKNN"]
 
 
 def test_a_release_goes_on_elsewhere_from_what_was_committed(

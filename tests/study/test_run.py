@@ -153,6 +153,20 @@ def test_mistakes_are_refused_by_name(workspace: Path, spec: RunSpec, error: typ
         run_or_load(spec)
 
 
+def test_what_the_data_make_impossible_is_a_failed_record_and_the_rest_go_on(workspace: Path) -> None:
+    """More clusters than items: no wrong name, so that it stops a single run, and no others."""
+    crowded = replace(MRLM, settings={**FAST, "preprocessing.cluster_counts": {"text": 10_000, "knowledge": 10_000}})
+    specs = [RunSpec("shop", "Popularity", preset="tiny"), crowded, RunSpec("shop", "EASE", preset="tiny")]
+    first, failed, last = run_many(specs)
+    assert (first.failed, failed.failed, last.failed) == (False, True, False)
+    assert "Error: " in failed.data["error"]
+    assert not failed.folder.exists(), "it is not kept: the data may change"
+    with pytest.raises((ConfigError, DatasetError)):
+        run_many([crowded])
+    with pytest.raises(ConfigError, match="permuted"):
+        run_many([*specs, replace(MRLM, clusters="shuffled")])
+
+
 def test_records_of_a_dataset_are_read_in_a_fixed_order(workspace: Path) -> None:
     specs = [RunSpec("shop", "Popularity", preset="tiny", split_seed=seed, seed=seed) for seed in (1, 0)]
     run_many(specs)

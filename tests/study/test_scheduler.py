@@ -13,9 +13,12 @@ import dask
 import pandas as pd
 import pytest
 
+from mrlm_core.baselines import registry
 from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, run, run_many, scheduler
 from mrlm_core.study.record import RunRecord, found_by
+from mrlm_core.study.release import make_release
+from mrlm_core.study.released import Plan
 from mrlm_core.study.scheduler import Lost, each, local_cluster
 
 FAST = {"training.max_epochs": 3, "preprocessing.initial_epochs": 1}
@@ -113,6 +116,25 @@ def test_records_on_two_workers_are_those_made_here_bit_for_bit(workspace: Path,
     there = run_many(SPECS, address)
     _same(here, there)
     assert all((record.folder / "record.json").exists() for record in there)
+
+
+def test_a_release_on_two_workers_is_the_one_made_here(
+    workspace: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its searches share one journal, and its runs wait for their searches."""
+    monkeypatch.setattr(registry, "names", lambda: ("Popularity", "ItemKNN", "EASE", "iALS"))
+    plan, made = Plan("tiny", seeds=2, trials=3), []
+    for where in (None, address):
+        for folder in ("book", "runs"):
+            shutil.rmtree(workspace / folder, ignore_errors=True)
+        made.append(make_release("shop", plan, where, say=lambda _: None))
+    here, there = made
+    assert there.pending == []
+    _same(here.records, there.records)
+    same = ["model", "trial", "value", "hyperparameters", "search"]
+    pd.testing.assert_frame_equal(here.trials[same], there.trials[same])
+    assert there.trials["search"].nunique() == 3
+    assert (workspace / "runs" / "iot-shop-tiny" / "tuning.journal").exists()
 
 
 def test_a_killed_worker_loses_nothing(workspace: Path, address: str, tmp_path: Path) -> None:

@@ -121,6 +121,7 @@ def test_a_claim_about_all_fails_on_one_and_holds_on_all_only() -> None:
     assert verdict("C01", source(MRLM=0.4, **{**everything, "HAUP": 0.5})).verdict == CONTRADICTED
     assert verdict("C01", source(MRLM=0.4, **{**everything, "HAUP": 0.4})).verdict == NOT
     some = verdict("C01", source(MRLM=0.4, HAUP=0.3))
+    assert some.word == UNTESTED
     assert some.verdict == UNTESTED
     assert "needs a run of xDeepFM; a run of Covington" in some.evidence
     assert "of 160 comparisons 8 are at hand (reproduced on these" in some.evidence
@@ -133,6 +134,53 @@ def test_a_claim_about_most_counts() -> None:
     assert verdict("C08", source(**{**pairs, **better})).verdict == REPRODUCED
     assert verdict("C08", source(**{**pairs, **dict.fromkeys(better, 0.25)})).verdict == CONTRADICTED
     assert verdict("C08", source(**pairs)).verdict == NOT
+
+
+def test_a_claim_about_most_is_not_decided_by_a_few_of_them() -> None:
+    pairs = {f"{name}{sign}": 0.3 for name in claims.ORDER for sign in ("", "plus")}
+    one = {"xDeepFMplus": 0.25, "xDeepFM": 0.3}
+    for worse in (0.25, 0.35):
+        found = verdict("C08", source(**{**one, "xDeepFMplus": worse}))
+        assert found.verdict == UNTESTED
+        assert "of 80 comparisons 8 are at hand" in found.evidence
+    without_one = {name: level for name, level in pairs.items() if not name.startswith("MRTA")}
+    better = {f"{name}plus": 0.35 for name in claims.ORDER[:6]}
+    assert verdict("C08", source(**{**without_one, **better})).verdict == REPRODUCED, "six of ten, whatever the last"
+
+
+def test_the_median_of_a_few_is_not_the_median_of_all() -> None:
+    assert verdict("C09", source(xDeepFMplus=0.5, xDeepFM=0.3)).verdict == UNTESTED
+
+
+def test_a_single_split_gives_no_verdict() -> None:
+    models = {"MRLM": runs("MRLM", 0.4, seeds=1), "U-GFRL": runs("U-GFRL", 0.3, seeds=1)}
+    found = verdict("C13", Source("shop", models))
+    assert (found.verdict, found.word) == (REPRODUCED, "reproduced on one split alone")
+    assert "#b7e1cd" not in verdict_tables.styled_verdicts([found], "caption").to_html()  # of what is reproduced
+    text = " ".join(verdict_tables.sentences([found], against_itself()))
+    assert "**0 reproduced**" in text
+    assert "no verdict: reproduced C13." in text
+
+
+def test_what_names_a_cause_needs_all_of_its_test() -> None:
+    held = verdict("C25", Source("shop", {f"MRLM, {share} for training": fixed(runs("MRLM", level))
+                                          for share, level in (("70%", 0.4), ("75%", 0.3))}))
+    assert held.verdict == UNTESTED
+    assert held.evidence.startswith("needs the gap between training and test part; without it: reproduced")
+    failed = verdict("C25", Source("shop", {f"MRLM, {share} for training": fixed(runs("MRLM", level))
+                                            for share, level in (("70%", 0.3), ("75%", 0.4))}))
+    assert failed.verdict == CONTRADICTED
+
+
+def fixed(made: list[RunRecord]) -> list[RunRecord]:
+    """With the metrics on a fixed test part as well."""
+    return [RunRecord(run.folder, run.data, run.per_user.join(run.per_user.add_prefix("fixed_"))) for run in made]
+
+
+def test_models_that_were_stopped_too_soon_are_named() -> None:
+    cut, whole = {"epochs": {"run": 12, "best": 10}}, {"epochs": {"run": 30, "best": 10}}
+    where = Source("shop", {"MRLM": runs("MRLM", 0.4, **cut), "CKE+": runs("CKE+", 0.3, **whole)})
+    assert "stopped sooner than validation asked: MRLM)" in verdict("C02", where).evidence
 
 
 @pytest.mark.parametrize(("gain", "word"), [(1.02, REPRODUCED), (1.1, NOT), (1.4, CONTRADICTED)])
@@ -173,6 +221,16 @@ def test_levels_belong_to_their_dataset() -> None:
         for cutoff in (10, 20, 50, 100):
             run.per_user[f"recall@{cutoff}"] += claims.level("MRLM", f"recall@{cutoff}", "ML20M")
     assert verdict("C35", Source("movielens-20m", {"MRLM": exact})).verdict == REPRODUCED
+    assert verdict("C36", source("bookcrossing-implicit", MRLM=0.4)).verdict == UNTESTED
+    apart = Source("movielens-20m", {"MRLM": exact[:2]})
+    for split, run in enumerate(apart.records["MRLM"]):
+        run.per_user[:] += 0.2 * (1 - 2 * split)
+    assert verdict("C35", apart).verdict == NOT, "an interval so wide holds any level"
+
+
+def test_a_reading_that_cannot_be_excluded_keeps_a_claim_from_being_contradicted() -> None:
+    assert min(auc_readings().values()) > 0
+    assert verdict("C37", Source("shop", {})).verdict == NOT
 
 
 def test_modalities_take_the_papers_percentage_of_their_letter() -> None:
