@@ -2,7 +2,7 @@
 
 Takes hours: each training is kept in runs/peers-quality/, and with MRLM_PEERS_HOURS set none is begun after so long, so
 that the page tells what is done and the next call goes on. MRLM_PEERS_PAIRS="ConvMF, EASE" takes the pairs with these
-models of ours alone, and a machine's page then tells of them alone.
+models of ours alone; what the machine's page tells of others at their present settings stays.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import numpy as np
 from benchmarks.peers.environments import reason, requirements, version_of
 from benchmarks.peers.exported import CUTOFF
 from benchmarks.peers.quality_data import Exported, export, recalls
+from benchmarks.peers.quality_earlier import earlier, short
 from benchmarks.peers.quality_pairs import PAIRS, Pair
-from benchmarks.peers.quality_tables import measured_part, settings_part
+from benchmarks.peers.quality_tables import measured_part, settings_part, stays
 from benchmarks.peers.rounds import OURS, THREADS, Library, started
-from benchmarks.section import Section, Target
+from benchmarks.section import Section, Target, kept, stamp, this_machine
 from mrlm_core.cache import content_hash, file_hash, write_text
 from mrlm_core.config import workspace
 from mrlm_core.study.run import run_key
@@ -76,19 +77,20 @@ def run(datasets: Sequence[str] = DATASETS, pairs: Sequence[Pair] = (), seeds: i
     """Every pair (those asked for, by default) on every dataset that is there; what was trained before is read."""
     pairs = pairs or asked(os.environ.get(ONLY, ""))
     until = time.monotonic() + 3600 * float(os.environ.get(HOURS, "inf"))
-    lines, targets = _intro(pairs), list[Target]()
+    lines, targets, before = _intro(pairs), list[Target](), earlier(kept("peers_quality", this_machine()))
     there = [name for name in datasets if (workspace() / "data" / name / "dataset.yml").exists()]
     with started(dict.fromkeys((OURS, *(pair.library for pair in pairs))), "fit") as (running, missing):
         for name in there:
             with tempfile.TemporaryDirectory(prefix="peers-quality-") as place:
                 exported = export(name, Path(place), {kind for pair in pairs for kind in pair.reads})
                 results = Bench(exported, running, missing, until).compare(pairs, seeds)
-            part, judged = measured_part(exported, results)
+            part, judged = measured_part(exported, results, before, short(stamp()))
             lines, targets = [*lines, *part], [*targets, *judged]
     for name in sorted(set(datasets) - set(there)):
         lines += [f"**{name} is not in data/**, so it was not measured; make it with `mrlm data make {name}`.", ""]
         targets.append(Target(f"Quality on {name}", "no weaker than theirs", "not measured", False, "not in data/"))
-    return Section("Quality beside peers", [*lines, *settings_part(pairs)], targets)
+    shown = [pair for pair in PAIRS if pair in pairs or stays(pair, before)]
+    return Section("Quality beside peers", [*lines, *settings_part(shown or pairs)], targets)
 
 
 def asked(names: str) -> list[Pair]:

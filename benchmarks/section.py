@@ -46,17 +46,22 @@ class Section:
     measured: str = ""
 
     def stamped(self) -> Section:
-        """The same with date, load average and commit."""
-        asked = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-        commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-        when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load average {os.getloadavg()[0]:.1f} at the end"
-        return Section(self.title, self.lines, self.targets, f"{when}, commit {commit or 'unknown'}")
+        """The same with ``stamp()``."""
+        return Section(self.title, self.lines, self.targets, stamp())
 
     def keep(self, name: str) -> None:
         """Write it to ``benchmarks/results/<machine>/<name>.json``, and beside it what the machine is."""
         folder = KEPT / this_machine()
         write_text(folder / f"{name}.json", json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
         write_text(folder / "machine.json", json.dumps(description(), indent=1, ensure_ascii=False) + "\n")
+
+
+def stamp() -> str:
+    """Date, load average and commit."""
+    asked = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load average {os.getloadavg()[0]:.1f} at the end"
+    return f"{when}, commit {commit or 'unknown'}"
 
 
 def kept(name: str, machine: str) -> Section | None:

@@ -225,9 +225,54 @@ def test_verdicts_follow_the_interval(exported):
     lines, (worse,) = judged(-0.1)
     assert not worse.met
     assert worse.found.startswith("weaker: -0.1000")
-    assert any("| 1 | 15 | 15 | 30 | 30 | 3 | 3 |" in line for line in lines)
+    assert any("| 1 | 15 | 15 | 30 | 30 | 3 | 3 | " in line for line in lines)
     assert judged(0.0)[1][0].met
     assert judged(0.1)[1][0].found.startswith("stronger")
+
+
+def test_rows_that_are_not_measured_again_stay_while_their_settings_do(exported):
+    from benchmarks.peers import quality_tables as tables
+    from benchmarks.peers.quality_earlier import earlier
+    from benchmarks.peers.quality_pairs import PAIRS
+    from benchmarks.peers_quality import Fitted, Result
+    from benchmarks.section import Section
+
+    facts = {"amount": 10, "epochs": 3, "fit_seconds": 2.0, "fit_cpu_seconds": 1.0}
+    one, other, changed = PAIRS[:3]
+    values = np.random.default_rng(0).random(200)
+
+    def result(pair, error=""):
+        return Result(pair, *([Fitted({"test": values}, facts, error)] for _ in range(2)), {})
+
+    def page(results, before, now):
+        lines, targets = tables.measured_part(exported, results, earlier(before), now)
+        return Section("Quality", [*lines, *tables.settings_part([one.pair for one in results])], targets)
+
+    before = page([result(pair) for pair in (one, other, changed)], None, "2026-11-01, abc")
+    altered = [line.replace(f"| {tables._name(changed)} | ", f"| {tables._name(changed)} | other ", 1)
+               if line == tables._settings(changed) else line for line in before.lines]
+    before = Section(before.title, altered, before.targets)
+    after = page([result(one), result(changed, "too late")], before, "2026-11-02, def")
+    rows = [line for line in after.lines if " | 3 | 3 | 2026" in line]
+    assert [line.rsplit(" | ", 1)[1] for line in rows] == ["2026-11-02, def |", "2026-11-01, abc |"]
+    assert [target.found == "not measured" for target in after.targets] == [False, False, True]
+    assert any(line.startswith(f"- Not measured, {tables._name(changed)}: too late") for line in after.lines)
+    assert tables.stays(other, earlier(before))
+    assert not tables.stays(changed, earlier(before))
+
+
+def test_rows_of_pages_without_days_take_that_of_their_page():
+    from benchmarks.peers.quality_earlier import earlier
+    from benchmarks.section import kept, machines
+
+    pages = [page for machine in machines() if (page := kept("peers_quality", machine))]
+    assert pages
+    for page in pages:
+        found = earlier(page)
+        assert found.rows
+        assert {name for _, name in found.rows} <= set(found.settings)
+        assert all(f"| {page.measured[:10]}, " in row or row.count("|") == 15 for row in found.rows.values())
+        assert all(any(f"against {name}" in what for what in found.targets) for _, name in found.rows)
 
 
 def test_implicits_loss_is_ours_with_other_units():

@@ -139,7 +139,7 @@ PAIRS: tuple[Pair, ...] = (  # the cheap ones first
         "BPR", "cornac", "BPR", "BPR-MF",
         same=(Same("dim", "k", 64), Same("l2", "lambda_reg", 0.01), Same("learning_rate", "learning_rate", 0.05)),
         ours_alone={"negatives": 5, "max_epochs": 200, "patience": 15}, tried={"max_iter": (50, 100, 200)},
-        apart="theirs draws positives with replacement and steps from two threads without locks; theirs runs all its"
+        apart="theirs draws positives with replacement and, seeded, steps from one thread; theirs runs all its"
               " epochs, ours keeps the best on validation, at which it looks every five passes",
     ),
     Pair(
@@ -155,7 +155,7 @@ PAIRS: tuple[Pair, ...] = (  # the cheap ones first
     Pair(
         "CKE", "recbole", "CKE", "CKE",
         same=(Same("dim", "embedding_size", 64), Same("learning_rate", "learning_rate", 0.003),
-              Same("batch_size", "train_batch_size", 2048), Same("negatives", "sample_num", 1), *_stopped(100, 8)),
+              Same("batch_size", "train_batch_size", 2048), Same("negatives", "sample_num", 1), *_stopped(300, 20)),
         theirs_alone={"kg_embedding_size": 64, "reg_weights": [0.01, 0.01]},
         ours_alone={"triples_weight": 1.0, "l2": 0.01},
         reads=("triples",), modalities=("knowledge",),
@@ -165,7 +165,7 @@ PAIRS: tuple[Pair, ...] = (  # the cheap ones first
     Pair(
         "xDeepFM", "recbole", "xDeepFM", "xDeepFM",
         same=(Same("field_dim", "embedding_size", 10), Same("learning_rate", "learning_rate", 0.003),
-              Same("batch_size", "train_batch_size", 2048), Same("negatives", "sample_num", 1), *_stopped(50, 5)),
+              Same("batch_size", "train_batch_size", 2048), Same("negatives", "sample_num", 1), *_stopped(300, 20)),
         theirs_alone={"cin_layer_size": [32, 32], "direct": True, "mlp_hidden_size": [64, 64], "dropout_prob": 0.2,
                       "reg_weight": 5e-4},
         ours_alone={"cin_units": 32, "cin_layers": 2, "deep_units": 64, "deep_layers": 2, "l2": 0.01},

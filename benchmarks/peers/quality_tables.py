@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.peers.exported import CUTOFF
-from benchmarks.peers.quality_pairs import Pair, alone
+from benchmarks.peers.quality_earlier import NOTHING, Earlier
+from benchmarks.peers.quality_pairs import PAIRS, Pair, alone
 from benchmarks.section import Target
 from mrlm_core.evaluation.significance import Interval, interval
 
@@ -27,36 +28,57 @@ def verdict(difference: Interval) -> str:
     return "stronger" if difference.low > 0 else "no difference beyond noise"
 
 
-def measured_part(exported: Exported, results: Sequence[Result]) -> tuple[list[str], list[Target]]:
-    """One dataset's table and targets; what failed is shown with its error."""
+def measured_part(
+    exported: Exported, results: Sequence[Result], before: Earlier = NOTHING, now: str = ""
+) -> tuple[list[str], list[Target]]:
+    """One dataset's table and targets, of what was measured ``now`` and ``before``; what failed shows its error."""
+    rows, targets, failed, chosen = {}, {}, [], []
+    for result in results:
+        pair, name = result.pair, _name(result.pair)
+        rows[name], targets[name] = _row(result, now), _target(exported.dataset.title, result)
+        if result.error and not before.row(exported.dataset.title, name, _settings(pair)):
+            failed.append(f"- Not measured, {name}: {result.error}")
+        elif result.chosen and not result.error:
+            chosen.append(f"- {name}: {alone(result.chosen)} was best on validation.")
+    there = [name for name, result in zip(rows, results, strict=True) if not result.error]
+    for pair in PAIRS:
+        name = _name(pair)
+        old = before.row(exported.dataset.title, name, _settings(pair))
+        if old and name not in there:
+            rows[name], targets[name] = old, before.targets[_what(exported.dataset.title, pair)]
+    order = [name for name in map(_name, PAIRS) if name in rows]
+    order += [name for name in rows if name not in order]
     dataset, positives = exported.dataset, exported.parts.train.nnz
     lines = [
         f"### {dataset.title}", "",
         f"{dataset.n_users:,} users, {dataset.n_items:,} items, {positives:,} training positives;"
         f" {int((np.diff(exported.parts.test.indptr) > 0).sum()):,} users with a test positive.", "",
         f"| theirs | ours | Recall@{CUTOFF}, theirs | ours | ours - theirs [95%] | | seeds | positives/s, theirs | ours"
-        " | by processor time, theirs | ours | epochs, theirs | ours |",
-        "|---|---|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|",
-        *(_row(result) for result in results), "",
+        " | by processor time, theirs | ours | epochs, theirs | ours | measured |",
+        "|---|---|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|---|",
+        *(rows[name] for name in order), "",
     ]
-    failed = [f"- Not measured, {_name(result.pair)}: {result.error}" for result in results if result.error]
-    chosen = [f"- {_name(result.pair)}: {alone(result.chosen)} was best on validation." for result in results
-              if result.chosen and not result.error]
     blocks = [[*block, ""] for block in (failed, chosen) if block]
-    return [*lines, *(line for block in blocks for line in block)], [_target(dataset.title, one) for one in results]
+    return [*lines, *(line for block in blocks for line in block)], [targets[name] for name in order]
 
 
 def settings_part(pairs: Sequence[Pair]) -> list[str]:
     """What is the same in both of each pair, and what has no counterpart."""
     lines = ["### Settings", "", "Ours / theirs; where the two count another way, theirs after the equals sign.", "",
              "| theirs | in both | theirs alone | ours alone | what no setting makes equal |", "|---|---|---|---|---|"]
-    for pair in pairs:
-        tried = "; ".join(f"{name} of {', '.join(map(str, values))} by validation"
-                          for name, values in pair.tried.items())
-        theirs = "; ".join(part for part in (alone(pair.theirs_alone), tried) if part)
-        lines.append(f"| {_name(pair)} | {', '.join(map(str, pair.same))} | {theirs} | {alone(pair.ours_alone)} "
-                     f"| {pair.apart} |")
-    return lines
+    return [*lines, *map(_settings, pairs)]
+
+
+def _settings(pair: Pair) -> str:
+    tried = "; ".join(f"{name} of {', '.join(map(str, values))} by validation" for name, values in pair.tried.items())
+    theirs = "; ".join(part for part in (alone(pair.theirs_alone), tried) if part)
+    same = ", ".join(map(str, pair.same))
+    return f"| {_name(pair)} | {same} | {theirs} | {alone(pair.ours_alone)} | {pair.apart} |"
+
+
+def stays(pair: Pair, before: Earlier) -> bool:
+    """Whether a row of ``pair`` that was measured before is still of its settings, on some dataset."""
+    return any(before.row(title, name, _settings(pair)) for title, name in before.rows if name == _name(pair))
 
 
 def difference(result: Result) -> Interval:
@@ -73,27 +95,31 @@ def rate(fits: Sequence[Fitted], seconds: str = "fit_seconds") -> float:
     return float(np.median([one.facts["amount"] * one.facts["epochs"] / one.facts[seconds] for one in fits]))
 
 
-def _row(result: Result) -> str:
+def _row(result: Result, now: str) -> str:
     names = f"| {_name(result.pair)} | {result.pair.ours} "
     if result.error:
-        return f"{names}| not measured | | | | | | | | | | |"
+        return f"{names}| not measured | | | | | | | | | | | |"
     sides: list[Sequence[Any]] = [result.theirs, result.ours]
     found = difference(result)
     recall = [f"{np.mean([np.nanmean(one.recall['test']) for one in side]):.4f}" for side in sides]
     rates = [f"{rate(side, seconds):,.0f}" for seconds in ("fit_seconds", "fit_cpu_seconds") for side in sides]
     epochs = [_range([one.facts["epochs"] for one in side]) for side in sides]
     interval = f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
-    cells = [*recall, interval, f"**{verdict(found)}**", str(len(result.ours)), *rates, *epochs]
+    cells = [*recall, interval, f"**{verdict(found)}**", str(len(result.ours)), *rates, *epochs, now]
     return f"{names}| {' | '.join(cells)} |"
 
 
 def _target(title: str, result: Result) -> Target:
-    what = f"Recall@{CUTOFF} on {title}, {result.pair.ours} against {_name(result.pair)}"
+    what = _what(title, result.pair)
     if result.error:
         return Target(what, WANTED, "not measured", False, result.error)
     found = difference(result)
     shown = f"{verdict(found)}: {found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
     return Target(what, WANTED, shown, found.high >= 0, "" if found.high >= 0 else result.pair.apart)
+
+
+def _what(title: str, pair: Pair) -> str:
+    return f"Recall@{CUTOFF} on {title}, {pair.ours} against {_name(pair)}"
 
 
 def _name(pair: Pair) -> str:

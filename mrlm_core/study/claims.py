@@ -58,8 +58,7 @@ class Source:
     @property
     def stands_for(self) -> tuple[str, ...]:
         """The datasets of the paper whose claims can be tested on this one."""
-        named = [paper for start, paper in claim_tests()["stands_for"].items() if self.dataset.startswith(start)]
-        return tuple(named) or tuple(claim_tests()["modalities"])
+        return stands_for(self.dataset)
 
     def done(self, name: str) -> list[RunRecord]:
         """The finished runs of a model or variant."""
@@ -86,6 +85,12 @@ class Pair:
     under: str
     metrics: tuple[str, ...]
     magnitude: float | None = None
+
+
+def stands_for(dataset: str) -> tuple[str, ...]:
+    """The datasets of the paper that ours of this name is to be held beside: one, or both where it is like neither."""
+    named = [paper for start, paper in claim_tests()["stands_for"].items() if dataset.startswith(start)]
+    return tuple(named) or tuple(claim_tests()["modalities"])
 
 
 @lru_cache

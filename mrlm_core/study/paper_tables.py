@@ -34,8 +34,11 @@ def paper_table(table: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
 
 
-def ranks(records: Sequence[RunRecord], measure: str, cutoff: int, dataset: str = "MovieLens-20M") -> pd.DataFrame:
-    """Places of the models that the paper and ``records`` both have, columns ``paper`` and ``ours``; 1 is best."""
+def ranks(records: Sequence[RunRecord], measure: str, cutoff: int, dataset: str) -> pd.DataFrame:
+    """Places of the models that the paper, on its ``dataset``, and ``records`` have, columns ``paper`` and ``ours``.
+
+    1 is best; models with the same value share a place.
+    """
     metric = f"{measure}@{cutoff}"
     ours = intervals(records, [metric]).set_index("model")["mean"].dropna()
     paper = paper_table(MEASURES[measure])[dataset, cutoff].dropna()
@@ -44,9 +47,7 @@ def ranks(records: Sequence[RunRecord], measure: str, cutoff: int, dataset: str 
     return pd.DataFrame({who: values.rank(ascending=False, method="min").astype(int) for who, values in found.items()})
 
 
-def beside(
-    records: Sequence[RunRecord], measure: str, cutoffs: Sequence[int], dataset: str = "MovieLens-20M"
-) -> pd.DataFrame:
+def beside(records: Sequence[RunRecord], measure: str, cutoffs: Sequence[int], dataset: str) -> pd.DataFrame:
     """Table 3 (``recall``) or 4 (``auc``): each model's value in the paper and ours, by cutoff, with their places.
 
     Ours is "mean [low, high]"; the places, after #, are among the models that both have. A model of one side alone has
@@ -67,7 +68,7 @@ def beside(
 
 
 def styled_beside(
-    records: Sequence[RunRecord], measure: str, cutoffs: Sequence[int], caption: str, dataset: str = "MovieLens-20M"
+    records: Sequence[RunRecord], measure: str, cutoffs: Sequence[int], caption: str, dataset: str
 ) -> Styler:
     """``beside`` for a page, the best of each column, first among the models that both have, in bold. Gap G40."""
     table = beside(records, measure, cutoffs, dataset)

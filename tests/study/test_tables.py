@@ -65,10 +65,10 @@ def test_our_numbers_stand_beside_the_papers_with_places_among_both() -> None:
     records = [_record("MRLM", 0, [0.2, 0.4]), _record("CKE", 0, [0.5, 0.5]), _record("Ours", 0, [0.9, 0.9]),
                _record("CAMN", 0, None), _record("MRLM", 0, [0.1, 0.1], clusters="permuted")]
     records[3].data.update(status="not run", error="needs image")
-    places = paper_tables.ranks(records, "recall", 20)
+    places = paper_tables.ranks(records, "recall", 20, "MovieLens-20M")
     assert places.loc["MRLM"].tolist() == [1, 2]
     assert places.loc["CKE"].tolist() == [2, 1]
-    table = paper_tables.beside(records, "recall", [20])
+    table = paper_tables.beside(records, "recall", [20], "MovieLens-20M")
     assert table.loc["MRLM", ("N = 20", "paper")] == "0.4483 #1"
     assert table.loc["CKE", ("N = 20", "ours")].endswith("#1")
     assert table.loc["CAMN", ("N = 20", "ours")] == "not run: needs image"
