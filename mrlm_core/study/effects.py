@@ -63,14 +63,20 @@ def effects_of(there: Sequence[Pair], source: Source) -> tuple[list[Effect], int
     effects = []
     for pair in there if drawn else ():
         both = [(drawn[pair.over, metric], drawn[pair.under, metric]) for metric in pair.metrics]
+        if len(both) > 1:  # a list as long as the catalogue would draw the average to 1
+            both = [cell for cell in both if not _full(cell)] or both
         ratios = [over.over(under) for over, under in both]
-        if len(both) == 1:
-            full = all(mean.value == 1 for mean in both[0])
+        if len(pair.metrics) == 1:
+            full = _full(both[0])
             effects.append(Effect(pair, both[0][0] - both[0][1], ratios[0], full))
         else:
             ratio = combined(lambda numbers: numbers.mean(axis=0), ratios)
             effects.append(Effect(pair, Draws(ratio.value - 1, ratio.draws - 1), ratio))
     return effects, n_splits, chosen
+
+
+def _full(means: tuple[Draws, Draws]) -> bool:
+    return all(mean.value == 1 for mean in means)
 
 
 def panel(
@@ -115,8 +121,8 @@ def _not_kept(names: Sequence[str], metrics: Sequence[str], source: Source) -> l
             if not all(metric in table for table in tables)]
 
 
-def share_of_order(claim: Claim, there: Sequence[Pair], source: Source) -> str:
-    """For a claimed order, how often all of it holds in the repetitions, on each metric."""
+def share_of_order(claim: Claim, there: Sequence[Pair], source: Source, whole: bool) -> str:
+    """For a claimed order, how often all of it holds in the repetitions, on each metric; ``whole``: nothing lacks."""
     if not claim.test.get("order"):
         return ""
     names = list(dict.fromkeys(name for pair in there for name in (pair.over, pair.under)))
@@ -125,7 +131,8 @@ def share_of_order(claim: Claim, there: Sequence[Pair], source: Source) -> str:
     for metric in claim.metrics if drawn else ():
         holds = [drawn[p.over, metric].draws > drawn[p.under, metric].draws for p in there if p.metrics == (metric,)]
         shares.append(f"{np.mean(np.all(holds, axis=0)):.0%} at {named(metric)}")
-    return f"; all of the order in {listed(shares)} of the repetitions" if shares else ""
+    part = "the order" if whole else "the order at hand"
+    return f"; all of {part} in {listed(shares)} of the repetitions" if shares else ""
 
 
 def _timed(records: Sequence[RunRecord]) -> bool:

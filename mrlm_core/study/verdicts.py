@@ -98,7 +98,7 @@ def _compared(claim: Claim, source: Source) -> Verdict:
         return _untested(claim, source, f"needs {'; '.join(lacks)}" if lacks else "no split that all models have")
     judged = _above if claim.test["kind"] == "above" else _same
     verdict, evidence = judged(claim, effects, len(wanted) - len(equal))
-    evidence += chosen + share_of_order(claim, there, source)
+    evidence += chosen + share_of_order(claim, there, source, not lacks)
     if lacks and verdict not in _decided_by_some(claim):
         text = f"of {len(wanted)} comparisons {len(effects)} are at hand ({verdict} on these: {evidence})"
         return _untested(claim, source, f"needs {'; '.join(lacks)}; {text}")
