@@ -122,8 +122,8 @@ def sentences(table: pd.DataFrame, metric: str, usual: float) -> list[str]:
     first, most = options.index[0], options["difference"].iloc[0]
     text = [f"{named(metric)} is {usual:.4f} as it is; another training seed alone moves it by "
             f"{table['difference'][RESEEDED]:+.4f}.",
-            f"Of {len(options)} options, {len(moved)} move it clear of 0 and further than the interval of one other seed "
-            f"reaches: {(moved > 0).sum()} up, {(moved < 0).sum()} down.",
+            f"Of {len(options)} options, {len(moved)} move it clear of 0 and further than the interval of one other "
+            f"seed reaches: {(moved > 0).sum()} up, {(moved < 0).sum()} down.",
             f"Furthest goes **{first}**: {most:+.4f}, {most / usual:+.0%} of the whole."]
     failed = table.index[table["difference"].isna()]
     return text + ([f"Failed: {listed(list(failed))}."] if len(failed) else [])
