@@ -130,8 +130,8 @@ def random_problem(
 
 def epoch_on_random(
     config: StudyConfig, n_users: int, n_items: int, n_triplets: int, n_modalities: int | None = None
-) -> tuple[MRLM, Callable[[], object]]:
-    """MRLM on a random problem, and a call that trains it for one epoch as a run does."""
+) -> tuple[MRLM, Callable[..., object]]:
+    """MRLM on a random problem, and a call that trains it for one epoch as a run does, or for ``part`` of one."""
     from mrlm_core.model.mrlm import MRLM
     from mrlm_core.training.fit import STEPS_PER_CALL, one_epoch, seed_everything
     from mrlm_core.training.recommender import optimizer_of
@@ -140,4 +140,8 @@ def epoch_on_random(
     (users, items), clusters, triplets = random_problem(config, n_users, n_items, n_triplets, n_modalities)
     model = MRLM(config.model, users, items, clusters)
     model.compile(optimizer=optimizer_of(model, config.training), steps_per_execution=STEPS_PER_CALL)
-    return model, partial(one_epoch, model, triplets, config.training.batch_size)
+
+    def epoch(part: float = 1.0) -> object:
+        return one_epoch(model, triplets[: int(part * len(triplets))], config.training.batch_size)
+
+    return model, epoch

@@ -99,7 +99,7 @@ def check_names(spec: RunSpec) -> None:
     """Raises the ConfigError or DatasetError of a dataset, model, setting, modality or assignment that is not there."""
     _model(spec)
     missing(registry.row(spec.model), dataset_of(spec), spec.modalities)
-    pipeline.assign({}, spec.clusters, spec.seed)
+    pipeline.assign({"any": np.zeros(1, np.int32)}, spec.clusters, spec.seed)
 
 
 def in_order(

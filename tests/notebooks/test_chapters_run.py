@@ -4,7 +4,9 @@ import re
 import shutil
 from pathlib import Path
 
+import papermill
 import pytest
+from nbformat import NotebookNode
 
 from mrlm_core.cli import main
 from mrlm_core.config import source_folder
@@ -28,6 +30,25 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert main(["study", "iot-shop-tiny", *SHORT]) == 0
         assert main(["book", "--quiet"]) == 0
     return folder
+
+
+def test_papermill_runs_a_chapter_from_any_folder_and_says_what_is_wrong(
+    studied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a batch does: a dataset by its path, nothing else known of where things lie."""
+    monkeypatch.delenv("MRLM_WORKSPACE", raising=False)
+    chapter = source_folder("notebooks", "*.ipynb").resolve() / "01_data.ipynb"
+
+    def execute(**parameters: object) -> NotebookNode:
+        return papermill.execute_notebook(str(chapter), str(tmp_path / "out.ipynb"), parameters, cwd=str(tmp_path),
+                                          progress_bar=False)
+
+    done = execute(dataset=str(studied / "data" / "iot-shop-tiny"))
+    assert any("Generated shop" in str(cell.get("outputs")) for cell in done.cells)
+    with pytest.raises(papermill.PapermillExecutionError, match=r"absent-shop.*(?s:.)*Make one with"):
+        execute(dataset="absent-shop")
+    with pytest.raises(papermill.PapermillExecutionError, match=r"parameter 'datset'.*Did you mean 'dataset'"):
+        execute(datset="iot-shop-tiny")
 
 
 def test_every_chapter_ran_and_is_in_the_book(studied: Path) -> None:

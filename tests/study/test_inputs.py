@@ -38,6 +38,16 @@ def test_a_lack_is_named(shop, name: str, modalities: tuple, said: str) -> None:
     assert missing(registry.row(name), shop, modalities) == said
 
 
+@pytest.mark.parametrize(("name", "role"), [(name, role) for name in registry.names()
+                                             for role in registry.row(name).needs])
+def test_every_model_says_which_of_its_modalities_lacks_and_does_not_run(workspace: Path, shop, name, role) -> None:
+    there = tuple(own for own, entry in shop.modalities.items() if entry.role != role)
+    record = run_or_load(RunSpec("shop", name, preset="tiny", modalities=there))
+    assert record.data["status"] == "not run"
+    assert record.lack == f"needs {role}"
+    assert not record.folder.exists(), "it is tried again when the modality is there"
+
+
 def test_ready_made_vectors_have_no_words(shop) -> None:
     vectors = {**shop.modalities, "text": replace(shop.modalities["text"], kind="features")}
     without = replace(shop, modalities=vectors)

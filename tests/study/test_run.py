@@ -165,6 +165,8 @@ def test_what_the_data_make_impossible_is_a_failed_record_and_the_rest_go_on(wor
         run_many([crowded])
     with pytest.raises(ConfigError, match="permuted"):
         run_many([*specs, replace(MRLM, clusters="shuffled")])
+    for right in ("own", "permuted", "random"):
+        run.check_names(replace(MRLM, clusters=right))
 
 
 def test_records_of_a_dataset_are_read_in_a_fixed_order(workspace: Path) -> None:
