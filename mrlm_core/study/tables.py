@@ -32,13 +32,17 @@ def metric_names(measures: Sequence[str], cutoffs: Sequence[int], computed: Sequ
 
 
 def intervals(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
-    """One row a (model, metric): mean and interval over splits and users, number of runs, failed runs, lack."""
+    """One row a (model, metric): mean and interval over splits and users, number of runs, failed runs, lack.
+
+    No metric is below 0 or above 1, so no interval, however wide for few splits, goes beyond.
+    """
     rows: list[dict[str, Any]] = []
     for model, group in by_label(records).items():
         done = [record for record in group if not record.failed]
         for metric in metrics:
             interval = panel.mean(panel.values(done, metric))
-            rows.append({"model": model, "metric": metric, **vars(interval), "runs": len(done),
+            ends = {"low": np.clip(interval.low, 0, 1), "high": np.clip(interval.high, 0, 1)}
+            rows.append({"model": model, "metric": metric, "mean": interval.mean, **ends, "runs": len(done),
                          "failed": sum(record.failed and not record.lack for record in group),
                          "lack": group[0].lack})
     return pd.DataFrame(rows)

@@ -94,6 +94,12 @@ def test_costs_say_what_the_process_held_before_and_leave_out_the_end_of_a_train
     assert list(costs[["memory of the process (MiB)", "of it before the run"]]) == [10.0, 4.0]
 
 
+def test_no_interval_of_a_metric_goes_below_0_or_above_1() -> None:
+    far = [_record("A", 0, [0.0, 0.0]), _record("A", 1, [0.9, 0.9])]  # two splits so far apart hold anything
+    row = tables.intervals(far, ["recall@20"]).iloc[0]
+    assert (row["mean"], row["low"], row["high"]) == (0.45, 0.0, 1.0)
+
+
 def test_comparison_holds_every_model_and_the_control() -> None:
     specs = comparison("shop", "tiny", 2)
     assert {s.clusters for s in specs if s.model == "MRLM"} == {"own", "permuted"}
