@@ -36,7 +36,8 @@ ROWS: tuple[Row, ...] = (
         citation="zhang2016cke",
         fidelity="adapted",
         adaptation="Autoencoders read the frozen vectors of text and image in place of words and pixels, and have two "
-        "layers a side; heads of triples are corrupted as well as tails; Adam in batches of ratings and triples.",
+        "layers a side; heads of triples are corrupted as well as tails; L2 on the vectors, not on the weights of "
+        "relations and autoencoders; Adam in batches of ratings and triples.",
         family="deep",
     ),
     Row(

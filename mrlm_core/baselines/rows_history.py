@@ -39,7 +39,8 @@ ROWS: tuple[Row, ...] = (
         fidelity="adapted",
         adaptation=(
             "Log loss of training positives and uniform negatives where the original has clicks, stopped early on "
-            "validation Recall@20 of a sample of users; a smaller CIN and deep part than published by default."
+            "validation Recall@20 of a sample of users; L2 on the fields alone, not on the layers; a smaller CIN and "
+            "deep part than published by default."
         ),
         family="deep",
     ),
@@ -75,9 +76,10 @@ ROWS: tuple[Row, ...] = (
         citation="covington2016youtube",
         fidelity="adapted",
         adaptation=(
-            "The candidate generator alone; the history is part of the user's other training positives, as the split "
-            "is random, not what he watched before; users and items have length 1, as in public code, and one hidden "
-            "layer where the original has three."
+            "The candidate generator alone; the history is the newest of the user's other training positives, as the "
+            "split is random, not what he watched before; no age of an example, and as many examples of a user as he "
+            "has positives, where the original takes equally many; users and items have length 1, as in public code, "
+            "and one hidden layer where the original has three."
         ),
         family="deep",
     ),
