@@ -125,7 +125,8 @@ def words(gap: Interval) -> str:
 def named(metric: str) -> str:
     """A metric's column as prose has it: "Recall@20" for ``recall@20``."""
     name, _, cutoff = metric.removeprefix("fixed_").partition("@")
-    text = f"{name.upper() if 'auc' in name else name.capitalize()}@{cutoff}" if cutoff else name
+    words = {"in_list_auc": "in-list AUC"}.get(name) or (name.upper() if "auc" in name else name.capitalize())
+    text = f"{words}@{cutoff}" if cutoff else name
     return f"{text} on the fixed test" if metric.startswith("fixed_") else text
 
 

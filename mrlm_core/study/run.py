@@ -20,7 +20,7 @@ from mrlm_core.config import keras_backend, settings_of, workspace
 from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.datasets.splits import Interactions, Split, interactions, split_by
 from mrlm_core.errors import ConfigError, DatasetError, problem
-from mrlm_core.evaluation.metrics import evaluate
+from mrlm_core.evaluation.metrics import AUC_DEFINITIONS, evaluate
 from mrlm_core.preprocessing import features, initial_features, pipeline
 from mrlm_core.study.inputs import encoded, inputs_of, missing
 from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
@@ -236,9 +236,9 @@ def _run(
     model, parts, sources = fitted(spec, dataset, stages, checkpoint)
     cutoffs = spec.config.protocol.cutoffs
     with stages.stage("evaluation"):
-        tables = {part: evaluate(model, parts, part, cutoffs) for part in ("validation", "test")}
+        tables = {part: evaluate(model, parts, part, cutoffs, AUC_DEFINITIONS) for part in ("validation", "test")}
         if fixed is not None:
-            tables["fixed_test"] = evaluate(model, fixed, "test", cutoffs)
+            tables["fixed_test"] = evaluate(model, fixed, "test", cutoffs, AUC_DEFINITIONS)
     history = getattr(model, "history", None)
     result: dict[str, Any] = {part: _means(table) for part, table in tables.items()}
     result["users"] = {

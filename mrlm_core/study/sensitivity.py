@@ -132,8 +132,10 @@ def sentences(table: pd.DataFrame, metric: str, usual: float) -> list[str]:
 def places(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
     """The place of each label by the mean of each metric, 1 is best; labels that did not run are left out.
 
-    So are metrics that tell none apart, as Recall@100 of a catalogue of 60 items.
+    So are metrics that tell none apart, as Recall@100 of a catalogue of 60 items, and those that an older record lacks.
     """
+    tables = [record.per_user for record in records if record.per_user is not None]
+    metrics = [metric for metric in metrics if all(metric in table for table in tables)]
     means = intervals(records, metrics).pivot(index="model", columns="metric", values="mean")
     order = [name for name in by_label(records) if means.loc[name].notna().all()]
     telling = [metric for metric in metrics if means.loc[order, metric].nunique() > 1]
