@@ -242,7 +242,7 @@ def test_rows_that_are_not_measured_again_stay_while_their_settings_do(exported)
     values = np.random.default_rng(0).random(200)
 
     def result(pair, error=""):
-        return Result(pair, *([Fitted({"test": values}, facts, error)] for _ in range(2)), {})
+        return Result(pair, *([Fitted({"test": values}, facts, error)] for _ in range(2)), {"epochs": 7})
 
     def page(results, before, now):
         lines, targets = tables.measured_part(exported, results, earlier(before), now)
@@ -257,6 +257,8 @@ def test_rows_that_are_not_measured_again_stay_while_their_settings_do(exported)
     assert [line.rsplit(" | ", 1)[1] for line in rows] == ["2026-11-02, def |", "2026-11-01, abc |"]
     assert [target.found == "not measured" for target in after.targets] == [False, False, True]
     assert any(line.startswith(f"- Not measured, {tables._name(changed)}: too late") for line in after.lines)
+    chosen = [line for line in after.lines if line.endswith("epochs 7 was best on validation.")]
+    assert [line.partition(":")[0] for line in chosen] == [f"- {tables._name(pair)}" for pair in (one, other)]
     assert tables.stays(other, earlier(before))
     assert not tables.stays(changed, earlier(before))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from benchmarks.section import Section, Target
 
 COLUMNS = 14  # of a row, the last being when it was measured
+CHOSEN = "was best on validation."  # ends a line on the settings that were chosen
 SETTINGS = 4  # of the settings' table: the names and what is set; after them is prose
 
 
@@ -21,6 +22,7 @@ class Earlier:
     rows: Mapping[tuple[str, str], str] = field(default_factory=dict)
     targets: Mapping[str, Target] = field(default_factory=dict)
     settings: Mapping[str, list[str]] = field(default_factory=dict)
+    notes: Mapping[tuple[str, str], str] = field(default_factory=dict)  # what was chosen on validation
 
     def row(self, title: str, name: str, settings: str) -> str | None:
         """The row of a pair, if it was measured with the same ``settings`` (a row of their table)."""
@@ -30,10 +32,13 @@ class Earlier:
 
 def earlier(section: Section | None) -> Earlier:
     """What the page of ``section`` tells; nothing where there is none."""
-    rows, settings, title = dict[tuple[str, str], str](), dict[str, list[str]](), ""
+    rows, notes = dict[tuple[str, str], str](), dict[tuple[str, str], str]()
+    settings, title = dict[str, list[str]](), ""
     for line in section.lines if section else ():
         if line.startswith("### "):
             title = line.removeprefix("### ")
+        elif line.startswith("- ") and line.endswith(CHOSEN):
+            notes[title, line.removeprefix("- ").partition(":")[0]] = line
         elif line.startswith("| ") and not line.startswith("| theirs") and "| not measured |" not in line:
             cells = _cells(line)
             if title == "Settings":
@@ -41,7 +46,7 @@ def earlier(section: Section | None) -> Earlier:
             else:
                 when = [] if len(cells) == COLUMNS else [short(section.measured if section else "")]
                 rows[title, cells[0]] = f"| {' | '.join([*cells, *when])} |"
-    return Earlier(rows, {target.what: target for target in (section.targets if section else ())}, settings)
+    return Earlier(rows, {target.what: target for target in (section.targets if section else ())}, settings, notes)
 
 
 def short(measured: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.peers.exported import CUTOFF
-from benchmarks.peers.quality_earlier import NOTHING, Earlier
+from benchmarks.peers.quality_earlier import CHOSEN, NOTHING, Earlier
 from benchmarks.peers.quality_pairs import PAIRS, Pair, alone
 from benchmarks.section import Target
 from mrlm_core.evaluation.significance import Interval, interval
@@ -32,20 +32,21 @@ def measured_part(
     exported: Exported, results: Sequence[Result], before: Earlier = NOTHING, now: str = ""
 ) -> tuple[list[str], list[Target]]:
     """One dataset's table and targets, of what was measured ``now`` and ``before``; what failed shows its error."""
-    rows, targets, failed, chosen = {}, {}, [], []
+    rows, targets, failed, chosen, title = {}, {}, [], [], exported.dataset.title
     for result in results:
         pair, name = result.pair, _name(result.pair)
-        rows[name], targets[name] = _row(result, now), _target(exported.dataset.title, result)
-        if result.error and not before.row(exported.dataset.title, name, _settings(pair)):
+        rows[name], targets[name] = _row(result, now), _target(title, result)
+        if result.error and not before.row(title, name, _settings(pair)):
             failed.append(f"- Not measured, {name}: {result.error}")
         elif result.chosen and not result.error:
-            chosen.append(f"- {name}: {alone(result.chosen)} was best on validation.")
+            chosen.append(f"- {name}: {alone(result.chosen)} {CHOSEN}")
     there = [name for name, result in zip(rows, results, strict=True) if not result.error]
     for pair in PAIRS:
         name = _name(pair)
-        old = before.row(exported.dataset.title, name, _settings(pair))
+        old = before.row(title, name, _settings(pair))
         if old and name not in there:
-            rows[name], targets[name] = old, before.targets[_what(exported.dataset.title, pair)]
+            rows[name], targets[name] = old, before.targets[_what(title, pair)]
+            chosen += [note for key, note in before.notes.items() if key == (title, name)]
     order = [name for name in map(_name, PAIRS) if name in rows]
     order += [name for name in rows if name not in order]
     dataset, positives = exported.dataset, exported.parts.train.nnz
