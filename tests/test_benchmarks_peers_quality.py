@@ -257,6 +257,9 @@ def test_rows_that_are_not_measured_again_stay_while_their_settings_do(exported)
     assert [line.rsplit(" | ", 1)[1] for line in rows] == ["2026-11-02, def |", "2026-11-01, abc |"]
     assert [target.found == "not measured" for target in after.targets] == [False, False, True]
     assert any(line.startswith(f"- Not measured, {tables._name(changed)}: too late") for line in after.lines)
+    absent = next(line for line in after.lines if line.startswith("- Not asked for, and not measured here before: "))
+    assert tables._name(PAIRS[-1]) in absent
+    assert tables._name(other) not in absent
     chosen = [line for line in after.lines if line.endswith("epochs 7 was best on validation.")]
     assert [line.partition(":")[0] for line in chosen] == [f"- {tables._name(pair)}" for pair in (one, other)]
     assert tables.stays(other, earlier(before))

@@ -47,6 +47,8 @@ def measured_part(
         if old and name not in there:
             rows[name], targets[name] = old, before.targets[_what(title, pair)]
             chosen += [note for key, note in before.notes.items() if key == (title, name)]
+    absent = [name for name in map(_name, PAIRS) if name not in rows]
+    failed += [f"- Not asked for, and not measured here before: {'; '.join(absent)}."] if before.rows and absent else []
     order = [name for name in map(_name, PAIRS) if name in rows]
     order += [name for name in rows if name not in order]
     dataset, positives = exported.dataset, exported.parts.train.nnz
