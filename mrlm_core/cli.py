@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(commands.add_parser("study", help="run the chapters on a dataset"))
     _add_release(commands.add_parser("release", help="run the comparison of all models and release its records"))
     _add_book(commands.add_parser("book", help="build the book from the executed chapters"))
+    _add_settings(commands.add_parser("settings", help="list every setting of a preset by its dotted name"))
     return parser
 
 
@@ -79,6 +80,11 @@ def _add_book(book: argparse.ArgumentParser) -> None:
     book.set_defaults(run=_book)
 
 
+def _add_settings(settings: argparse.ArgumentParser) -> None:
+    settings.add_argument("--preset", default="laptop", help="sizes (laptop), as for study")
+    settings.set_defaults(run=_settings)
+
+
 def _study(arguments: argparse.Namespace) -> int:
     from mrlm_core.config import preset, workspace
 
@@ -110,6 +116,14 @@ def _study(arguments: argparse.Namespace) -> int:
 
         for kept in release_chapters(executed, arguments.dataset):
             _say(f"released: {kept}")
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> int:
+    from mrlm_core.config import preset, settings_of
+
+    named = settings_of(preset(arguments.preset)).items()
+    _say("\n".join(f"{name}: {list(value) if isinstance(value, tuple) else value}" for name, value in named))
     return 0
 
 

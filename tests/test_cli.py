@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mrlm_core import cli, cli_data
+from mrlm_core.config import preset, settings_of
 from mrlm_core.errors import ConfigError
 
 HEAVY = ("tensorflow", "keras", "pandas", "numba", "numpy", "sklearn", "papermill", "sphinx")
@@ -105,6 +107,16 @@ def test_unknown_preset_is_told_before_anything_runs(workspace, capsys):
     (workspace / "data" / "mine" / "dataset.yml").write_text("")
     assert cli.main(["study", "mine", "--preset", "laptob"]) == 2
     assert "Did you mean 'laptop'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["laptop", "paper"])
+def test_settings_are_listed_as_a_study_takes_them(workspace, capsys, name):
+    """Each line, as YAML, sets what is set already."""
+    assert cli.main(["settings", "--preset", name]) == 0
+    listed = yaml.safe_load(capsys.readouterr().out)
+    assert listed["training.learning_rate"] == settings_of(preset(name))["training.learning_rate"]
+    assert settings_of(preset(name, listed)) == settings_of(preset(name))
+    assert cli.main(["settings", "--preset", "tinny"]) == 2
 
 
 def test_generated_dataset_gets_only_the_options_given(workspace, made):
