@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 # One thread a run: side by side that is faster than two, which wait for each other, and the same bits with any SCHEDULER.
-book study: export TF_NUM_INTRAOP_THREADS ?= 1
+book study lab: export TF_NUM_INTRAOP_THREADS ?= 1
 
 .PHONY: setup book test study bench lab clean lock
 .DELETE_ON_ERROR:
