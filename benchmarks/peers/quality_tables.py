@@ -46,7 +46,7 @@ def measured_part(
         old = before.row(title, name, _settings(pair))
         if old and name not in there:
             rows[name], targets[name] = old, before.targets[_what(title, pair)]
-            chosen += [note for key, note in before.notes.items() if key == (title, name)]
+            chosen += filter(None, [before.notes.get((title, name))])
     absent = [name for name in map(_name, PAIRS) if name not in rows]
     failed += [f"- Not asked for, and not measured here before: {'; '.join(absent)}."] if before.rows and absent else []
     order = [name for name in map(_name, PAIRS) if name in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -62,13 +62,15 @@ def effects_of(there: Sequence[Pair], source: Source) -> tuple[list[Effect], int
     drawn, n_splits = panel(source, names, metrics)
     effects = []
     for pair in there if drawn else ():
-        both = [(drawn[pair.over, metric], drawn[pair.under, metric]) for metric in pair.metrics]
-        if len(both) > 1:  # a list as long as the catalogue would draw the average to 1
-            both = [cell for cell in both if not _full(cell)] or both
-        ratios = [over.over(under) for over, under in both]
-        if len(pair.metrics) == 1:
-            full = _full(both[0])
-            effects.append(Effect(pair, both[0][0] - both[0][1], ratios[0], full))
+        both = {metric: (drawn[pair.over, metric], drawn[pair.under, metric]) for metric in pair.metrics}
+        average = len(both) > 1
+        if average:  # a list as long as the catalogue would draw it to 1
+            both = {metric: means for metric, means in both.items() if not _full(means)} or both
+            pair = replace(pair, metrics=tuple(both))
+        ratios = [over.over(under) for over, under in both.values()]
+        if not average:
+            (means,) = both.values()
+            effects.append(Effect(pair, means[0] - means[1], ratios[0], _full(means)))
         else:
             ratio = combined(lambda numbers: numbers.mean(axis=0), ratios)
             effects.append(Effect(pair, Draws(ratio.value - 1, ratio.draws - 1), ratio))

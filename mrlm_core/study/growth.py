@@ -137,7 +137,7 @@ def epoch_on_random(
     from mrlm_core.training.fit import STEPS_PER_CALL, one_epoch, seed_everything
     from mrlm_core.training.recommender import optimizer_of
 
-    logging.getLogger("tensorflow").addFilter(_of_another_kind)
+    logging.getLogger("tensorflow").addFilter(_not_of_retracing)
     seed_everything(0)
     (users, items), clusters, triplets = random_problem(config, n_users, n_items, n_triplets, n_modalities)
     model = MRLM(config.model, users, items, clusters)
@@ -149,6 +149,6 @@ def epoch_on_random(
     return model, epoch
 
 
-def _of_another_kind(record: logging.LogRecord) -> bool:
-    """Not TensorFlow's warning of retracing: it takes the first epochs of many models for one model's, traced anew."""
+def _not_of_retracing(record: logging.LogRecord) -> bool:
+    """Whether ``record`` is none of TensorFlow's of retracing, which takes many models' first epochs for one's."""
     return "out of the last" not in str(record.msg)

@@ -96,8 +96,8 @@ def _compared(claim: Claim, source: Source) -> Verdict:
     effects = [effect for effect in effects if not effect.full]
     if not effects:
         return _untested(claim, source, f"needs {'; '.join(lacks)}" if lacks else "no split that all models have")
-    judged = _above if claim.test["kind"] == "above" else _same
-    verdict, evidence = judged(claim, effects, len(wanted) - len(equal))
+    above = claim.test["kind"] == "above"
+    verdict, evidence = _above(claim, effects, len(wanted) - len(equal)) if above else _same(claim, effects)
     evidence += chosen + share_of_order(claim, there, source, not lacks)
     if lacks and verdict not in _decided_by_some(claim):
         text = f"of {len(wanted)} comparisons {len(effects)} are at hand ({verdict} on these: {evidence})"
@@ -162,7 +162,7 @@ def _evidence_above(
     return text
 
 
-def _same(claim: Claim, effects: Sequence[Effect], wanted: int) -> tuple[str, str]:
+def _same(claim: Claim, effects: Sequence[Effect]) -> tuple[str, str]:
     """Whether each ratio, or the median of all, is within the margin around 1: two one-sided tests."""
     margin = claim.test["margin"]
     low, high = 1 - margin, 1 + margin

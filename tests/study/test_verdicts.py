@@ -298,6 +298,18 @@ def test_a_metric_that_is_full_for_everyone_tells_nothing() -> None:
     assert "a larger catalogue (Recall@100 is 1 for everyone); of 4 comparisons 3 are at hand" in found.evidence
 
 
+def test_an_average_leaves_out_a_metric_that_is_full_for_everyone() -> None:
+    models = {f"{role} alone": runs(f"{role} alone", 0.6 / ratio) for role, ratio in
+              (("text", 1.0), ("image", 1.0638), ("video", 1.0716), ("knowledge", 1.1234))}
+    held = verdict("C21", Source("shop", models))
+    assert held.verdict == REPRODUCED
+    for run in (run for made in models.values() for run in made):
+        run.per_user["recall@100"] = 1.0
+    found = verdict("C21", Source("shop", models))
+    assert found.verdict == REPRODUCED, "a ratio of 1 among four would draw the average below the paper's"
+    assert "3 metrics on average" in found.evidence
+
+
 def test_complexity_may_grow_slower_but_not_faster() -> None:
     def measured(low: float, high: float) -> Source:
         return Source("shop", {}, growth={"an epoch by users": (Growth((low + high) / 2, low, high), 1.0)})
