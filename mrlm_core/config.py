@@ -28,6 +28,7 @@ from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 NEGATIVE_ARMS = ("uniform", "explicit", "mixed", "popularity")
 SCHEDULES = ("joint", "sequential")
 SPLITS = ("over-all", "within-user", "by-time")
+CANDIDATES = ("catalogue", "rated")
 PREFERENCE_FORMS = ("blockwise", "tiled", "global-only", "multimodal-only", "literal")
 OPTIMIZERS = ("auto", "adam", "row-adam")
 
@@ -64,6 +65,7 @@ class ProtocolConfig:
     split: str = "over-all"  # G19
     train_ratio: float = 0.7  # G19, G33
     validation_ratio: float = 0.2  # G19
+    candidates: str = "catalogue"  # what the evaluation may list; epochs and settings are chosen on all of it; G18
     cutoffs: tuple[int, ...] = (10, 20, 50, 100)  # N
     selection_cutoff: int = 20  # G45
     selection_users: int = 20_000  # beyond so many with a validation positive, a sample chooses epoch and preference
@@ -228,6 +230,7 @@ def _check(config: StudyConfig) -> None:
     _choice("training.negatives", t.negatives, NEGATIVE_ARMS)
     _choice("training.schedule", t.schedule, SCHEDULES)
     _choice("protocol.split", protocol.split, SPLITS)
+    _choice("protocol.candidates", protocol.candidates, CANDIDATES)
     _choice("preference.form", p.form, PREFERENCE_FORMS)
     for key, value in settings_of(config).items():
         numbers = value if isinstance(value, tuple) else (value,)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-INPUTS = ("interactions", "initial_vectors", "clusters", "attributes", "sentences", "features", "triples", "content",
-          "checkpoint")
+INPUTS = ("interactions", "initial_vectors", "clusters", "attributes", "sentences", "features", "triples", "content")
 FAMILIES = ("simple", "deep", "control", "mrlm")
 EVERY = "every"  # in ``reads``: all modalities that are there, whatever their role
 RAW = {"text": "sentences", "knowledge": "triples"}  # what a model may read of a role in place of its vectors
@@ -19,10 +18,11 @@ class Row:
 
     ``inputs`` are what ``fit`` takes, of ``INPUTS``: "attributes" the fields of users and items, "sentences" the words
     of the items' texts, "triples" the knowledge graph (None where there is none), "features" vectors of the other
-    modalities in ``needs`` and ``reads``, "content" the vectors of all further modalities side by side (a "+" model),
-    "checkpoint" a folder to save progress in. Without a modality in ``needs`` the model cannot run; those in ``reads``
-    it takes where they are there. Roles are ``datasets.contract.Modality.role``, or ``EVERY``. A "+" version takes the
-    further modalities as ``others_as``: "content", or one by one among the "features".
+    modalities in ``needs`` and ``reads``, "content" the vectors of all further modalities side by side (a "+" model).
+    One that trains by epochs also takes ``checkpoint``, a folder to save progress in. Without a modality in ``needs``
+    the model cannot run; those in ``reads`` it takes where they are there. Roles are those of
+    ``datasets.contract.Modality.role``, or ``EVERY``. A "+" version takes the further modalities as ``others_as``:
+    "content", or one by one among the "features".
 
     ``defaults`` are the constructor's arguments, their only home. ``search`` maps a hyperparameter to ("float", low,
     high, log), ("int", low, high) or ("choice", values). ``citation`` is a key of the bibliography; ``fidelity``

@@ -21,7 +21,7 @@ _MRLM = Row(
     name="MRLM",
     module="mrlm_core.training.recommender",
     cls="MRLMRecommender",
-    inputs=("interactions", "initial_vectors", "clusters", "checkpoint"),
+    inputs=("interactions", "initial_vectors", "clusters"),
     search=_MRLM_SEARCH,
     citation="huang2019mrlm",
     family="mrlm",
@@ -63,7 +63,7 @@ ROWS: tuple[Row, ...] = (
         adaptation="Four dense layers in place of the triplet network's convolutions, about as many parameters.",
     ),
     replace(
-        _MRLM, name="U-GFRL", inputs=("interactions", "initial_vectors", "checkpoint"), search=_WITHOUT_THETA,
+        _MRLM, name="U-GFRL", inputs=("interactions", "initial_vectors"), search=_WITHOUT_THETA,
         adaptation="MRLM without its modalities, and as far from the paper as that.",
     ),
     _MRLM,

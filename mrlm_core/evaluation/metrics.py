@@ -80,30 +80,49 @@ def evaluate(
     cutoffs: Sequence[int],
     auc_definitions: Sequence[str] = ("librec", "lauc"),
     full: bool = True,
+    listed: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Every metric of every user with a relevant item in ``part``: full ranking of all items not rated before.
 
-    Candidates are the catalogue minus what the user rated in training and, at test, in validation (§4.1). The
-    index is the user; columns are ``recall@N``, ``auc@N`` (LibRec), ``lauc@N``, ``full_auc``;
-    ``attrs["skipped"]`` counts the users left out by reason. Gap G18.
+    Candidates are the catalogue minus what the user rated in training and, at test, in validation (§4.1); with
+    ``listed``, item indices, those alone, and a relevant item that is none of them does not count. The index is the
+    user; columns are ``recall@N``, ``auc@N`` (LibRec), ``lauc@N``, ``full_auc``; ``attrs["skipped"]`` counts the users
+    left out by reason. Gap G18.
     """
     if part not in ("validation", "test"):
         raise ConfigError(problem("evaluate", "part 'validation' or 'test'", repr(part), "Name one of them."))
     relevant = _as_csr(getattr(interactions, part), interactions.n_items)
     known = interactions.train_rated + interactions.validation_rated if part == "test" else interactions.train_rated
+    if listed is not None:
+        model, relevant, known = _Listed(model, listed), relevant[:, listed], known[:, listed]
     users = np.flatnonzero(np.diff(relevant.indptr))
     if len(users) == 0:
         found = f"none among {interactions.n_users} users"
         remedy = "Lower the threshold or change the split."
         raise DatasetError(problem(f"{part} part", "a positive rating", found, remedy))
     lists, areas = _ranked(model, users, max(cutoffs), known, relevant if full else None)
-    n_candidates = interactions.n_items - np.diff(known.indptr)[users]
+    n_candidates = known.shape[1] - np.diff(known.indptr)[users]
     columns = _list_metrics(_along(lists, relevant, cutoffs, users), n_candidates, cutoffs, auc_definitions)
     if full:
         columns["full_auc"] = areas
     frame = pd.DataFrame(columns, index=pd.Index(users, name="user"))
     frame.attrs["skipped"] = {f"no relevant item in {part}": interactions.n_users - len(users)}
     return frame
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """``model``, whose catalogue is ``items`` alone."""
+
+    model: Scorer
+    items: np.ndarray
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        return np.asarray(self.model.score(users))[:, self.items]
+
+    def factors(self) -> tuple[np.ndarray, np.ndarray] | None:
+        vectors = self.model.factors()
+        return vectors and (vectors[0], vectors[1][self.items])
 
 
 def _ranked(

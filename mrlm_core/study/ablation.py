@@ -107,6 +107,7 @@ def _controls(base: RunSpec, modalities: tuple[str, ...]) -> Specs:
     return {
         "permuted clusters": replace(base, clusters="permuted"),
         "random clusters": replace(base, clusters="random"),
+        "clusters of initial vectors": replace(base, clusters="initial"),
         "k-means clusters": _with(base, **{"preprocessing.clustering": "kmeans"}),
         "permuted coordinates": _with(base, **{"model.coordinates": "permuted"}),
         "MLP trunk": replace(base, model="MRLM (MLP trunk)"),

@@ -112,7 +112,7 @@ def claims() -> dict[str, Claim]:
 
 
 def _claim(row: Mapping[str, Any], test: Mapping[str, Any]) -> Claim:
-    columns = tuple(test.get("test_part", "") + metric.lower() for metric in row["metrics"])
+    columns = tuple(metric.lower() for metric in row["metrics"])
     return Claim(row["id"], row["source"], row["claim"], tuple(row["datasets"]), columns, test)
 
 
@@ -152,9 +152,9 @@ def by_training_ratio(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]
 def pairs(claim: Claim, source: Source) -> list[Pair]:
     """The pairs that ``claim`` compares on ``source``, models without "+" where the two are the same; none twice."""
     test, found = claim.test, []
-    metrics = [(metric,) for metric in claim.metrics]
-    for over, under, letter in _names(claim, source):
-        for group in [claim.metrics] if test.get("average") else metrics:
+    for over, under, letter, part in _names(claim, source):
+        metrics = tuple(part + metric for metric in claim.metrics)
+        for group in [metrics] if test.get("average") else [(metric,) for metric in metrics]:
             found.append(Pair(over, under, group, _magnitude(claim, source, over, under, letter, group[0])))
         found += [Pair(over, under, (reading,)) for reading in test.get("readings", ())]
     return list(dict.fromkeys(found))
@@ -179,12 +179,13 @@ def level(name: str, metric: str, dataset: str) -> float:
     return at((MEASURES[measure], name, dataset, cutoff))
 
 
-def _names(claim: Claim, source: Source) -> Iterable[tuple[str, str, str]]:
-    """The pairs of names that the patterns of ``compare`` stand for, with the paper's letter of the modality."""
+def _names(claim: Claim, source: Source) -> Iterable[tuple[str, str, str, str]]:
+    """The pairs of names that the patterns of ``compare`` stand for, the paper's letter of the modality, the part."""
     dataset = paper_dataset(claim, source) or claim.datasets[0]
     suffix = _suffix(claim.test["modalities"]) if len(source.stands_for) > 1 and "modalities" in claim.test else ""
     letters = claim_tests()["modalities"][dataset]
-    for over, under in claim.test["compare"]:
+    compared = claim.test["compare"]
+    for (over, under), part in zip(compared, claim.test.get("parts", [""] * len(compared)), strict=True):
         patterns = f"{over} {under}"
         roles = [role for role in letters if role != "text" or "{n}" not in patterns] if "{" in patterns else [""]
         for model in ORDER if "*" in patterns else [""]:
@@ -192,7 +193,7 @@ def _names(claim: Claim, source: Source) -> Iterable[tuple[str, str, str]]:
                 names = (name.replace("*", model).format(m=role, n=role) + suffix for name in (over, under))
                 first, second = (source.resolved(name) for name in names)
                 if first != second or claim.test["kind"] == "same":
-                    yield first, second, letters.get(role, "")
+                    yield first, second, letters.get(role, ""), part
 
 
 def _magnitude(claim: Claim, source: Source, over: str, under: str, letter: str, metric: str) -> float | None:

@@ -122,12 +122,16 @@ def words(gap: Interval) -> str:
     return {1: "above", -1: "below", 0: "about level with"}[sign(gap)]
 
 
+_PARTS = {"fixed_": " on the fixed test", "gap_": ", training part minus fixed test"}
+
+
 def named(metric: str) -> str:
     """A metric's column as prose has it: "Recall@20" for ``recall@20``."""
-    name, _, cutoff = metric.removeprefix("fixed_").partition("@")
+    prefix = next((part for part in _PARTS if metric.startswith(part)), "")
+    name, _, cutoff = metric.removeprefix(prefix).partition("@")
     words = {"in_list_auc": "in-list AUC"}.get(name) or (name.upper() if "auc" in name else name.capitalize())
     text = f"{words}@{cutoff}" if cutoff else name
-    return f"{text} on the fixed test" if metric.startswith("fixed_") else text
+    return text + _PARTS.get(prefix, "")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ class Option:
     """One way to read a gap. ``settings``, ``model``, ``clusters`` make a run of it (fields of RunSpec).
 
     ``shown`` says how else it is had or where its effect is shown; ``needs`` what the dataset must have: "low ratings",
-    or a modality of that name and kind. The file's head explains both in full.
+    "unrated items", or a modality of that name and kind. The file's head explains both in full.
     """
 
     name: str

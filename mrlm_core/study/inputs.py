@@ -11,6 +11,7 @@ from mrlm_core.baselines.row import EVERY, RAW, Row
 from mrlm_core.cache import content_hash
 from mrlm_core.datasets import Dataset
 from mrlm_core.datasets.splits import Interactions
+from mrlm_core.errors import ConfigError, problem
 from mrlm_core.preprocessing import at_input, pipeline
 from mrlm_core.preprocessing.vectors import Features
 from mrlm_core.study.spec import RunSpec
@@ -69,15 +70,15 @@ def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dic
         return made
 
     if "initial_vectors" in row.inputs:
-        split_key = content_hash(split.train.indices, split.train.indptr, split.validation.indices)
+        split_key = content_hash(*(part for matrix in (split.train, split.train_rated, split.validation)
+                                   for part in (matrix.indices, matrix.indptr)))
         inputs["initial_vectors"], sources["initial_vectors"] = pipeline.initial_vectors(
             dataset, split, split_key, config.model.embedding_dim, config.preprocessing, spec.seed
         )
     if "clusters" in row.inputs:
-        made = {}
-        for name in pipeline.chosen_modalities(dataset, spec.modalities):
-            made[name], sources[name] = pipeline.modality_clusters(dataset, name, config.preprocessing)
-        inputs["clusters"] = pipeline.assign(made, spec.clusters, spec.seed)
+        vectors = (inputs["initial_vectors"][1], sources["initial_vectors"]) if inputs else None
+        inputs["clusters"], made = _clusters(spec, dataset, vectors)
+        sources |= made
         if row.family == "mrlm" and config.model.modalities == "input":
             inputs["initial_vectors"] = at_input.beside(
                 inputs["initial_vectors"], _side_by_side(features(tuple(made))), split.train
@@ -103,6 +104,23 @@ def inputs_of(spec: RunSpec, dataset: Dataset, split: Interactions) -> tuple[dic
         graphs = _of_kind("knowledge", own(row, dataset, spec.modalities), dataset)
         inputs["triples"] = read_triples(dataset, graphs[0]) if graphs else None
     return inputs, {name: vars(source) for name, source in sources.items()}
+
+
+def _clusters(
+    spec: RunSpec, dataset: Dataset, vectors: tuple[np.ndarray, pipeline.Artefact] | None
+) -> tuple[dict[str, np.ndarray], dict[str, pipeline.Artefact]]:
+    """The cluster ids by modality as ``spec`` assigns them, and their sources; ``vectors`` are the initial ones."""
+    config = spec.config.preprocessing
+    names = pipeline.chosen_modalities(dataset, spec.modalities)
+    made = {name: pipeline.modality_clusters(dataset, name, config) for name in names}
+    own = {name: ids for name, (ids, _) in made.items()}
+    if spec.clusters != pipeline.OF_VECTORS:
+        return pipeline.assign(own, spec.clusters, spec.seed), {name: source for name, (_, source) in made.items()}
+    if vectors is None:
+        raise ConfigError(problem(f"clusters {spec.clusters!r}", "a model that reads initial vectors",
+                                  spec.model, "Take another assignment or another model."))
+    made = pipeline.vector_clusters(vectors, own, config)
+    return {name: ids for name, (ids, _) in made.items()}, {name: source for name, (_, source) in made.items()}
 
 
 def _side_by_side(features: dict[str, Features]) -> np.ndarray:

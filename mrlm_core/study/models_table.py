@@ -40,7 +40,7 @@ def styled_models(names: Sequence[str], caption: str) -> Styler:
 
 
 def _reads(row: Row) -> str:
-    inputs = [name.replace("_", " ") for name in row.inputs if name not in ("interactions", "checkpoint")]
+    inputs = [name.replace("_", " ") for name in row.inputs if name != "interactions"]
     return ", ".join(inputs) or "ratings alone"
 
 

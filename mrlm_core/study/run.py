@@ -40,8 +40,9 @@ def run_or_load(spec: RunSpec, fixed_ratio: float | None = None) -> RunRecord:
     """The record of ``spec``: from runs/ when this spec, data and code have one, else by running it now.
 
     With ``fixed_ratio`` the model is tested twice, the second time on ``fixed_test``; those metrics are the columns
-    ``fixed_...`` of ``per_user`` and their means ``data["fixed_test"]``, in a record of its own. A ConfigError or
-    DatasetError (the user's mistake) is raised; any other failure becomes a failed record.
+    ``fixed_...`` of ``per_user`` and their means ``data["fixed_test"]``, in a record of its own. It is also asked for
+    its own training positives, among all items: ``data["training"]``; ``gap_...`` is that minus the fixed test, user by
+    user. A ConfigError or DatasetError (the user's mistake) is raised; any other failure becomes a failed record.
     """
     dataset = dataset_of(spec)
     run = partial(_run, spec, dataset, fixed_ratio=fixed_ratio)
@@ -99,7 +100,7 @@ def check_names(spec: RunSpec) -> None:
     """Raises the ConfigError or DatasetError of a dataset, model, setting, modality or assignment that is not there."""
     _model(spec)
     missing(registry.row(spec.model), dataset_of(spec), spec.modalities)
-    pipeline.assign({"any": np.zeros(1, np.int32)}, spec.clusters, spec.seed)
+    pipeline.check_assignment(spec.clusters)
 
 
 def in_order(
@@ -235,10 +236,12 @@ def _run(
     fixed = None if fixed_ratio is None else fixed_test(spec, dataset, fixed_ratio)
     model, parts, sources = fitted(spec, dataset, stages, checkpoint)
     cutoffs = spec.config.protocol.cutoffs
+    measured = partial(evaluate, model, cutoffs=cutoffs, auc_definitions=AUC_DEFINITIONS, listed=_listed(spec, dataset))
     with stages.stage("evaluation"):
-        tables = {part: evaluate(model, parts, part, cutoffs, AUC_DEFINITIONS) for part in ("validation", "test")}
+        tables = {part: measured(parts, part) for part in ("validation", "test")}
         if fixed is not None:
-            tables["fixed_test"] = evaluate(model, fixed, "test", cutoffs, AUC_DEFINITIONS)
+            tables["fixed_test"] = measured(fixed, "test")
+            tables["training"] = measured(_asked_for_training(parts), "test")
     history = getattr(model, "history", None)
     result: dict[str, Any] = {part: _means(table) for part, table in tables.items()}
     result["users"] = {
@@ -250,7 +253,21 @@ def _run(
     result["history"] = [] if history is None else _plain(history.rows)
     if fixed is None:
         return result, tables["test"]
-    return {**result, "fixed_ratio": fixed_ratio}, tables["test"].join(tables["fixed_test"].add_prefix("fixed_"))
+    gap = tables["training"] - tables["fixed_test"]
+    per_user = tables["test"].join([tables["fixed_test"].add_prefix("fixed_"), gap.add_prefix("gap_")])
+    return {**result, "fixed_ratio": fixed_ratio}, per_user
+
+
+def _asked_for_training(parts: Interactions) -> Interactions:
+    """``parts`` with the training positives as the test and nothing known before."""
+    none = parts.train_rated.multiply(0).tocsr()
+    none.eliminate_zeros()
+    return replace(parts, test=parts.train, train_rated=none, validation_rated=none)
+
+
+def _listed(spec: RunSpec, dataset: Dataset) -> np.ndarray | None:
+    """The items that ``protocol.candidates`` lets a list have; None for all."""
+    return np.unique(dataset.ratings["item"]) if spec.config.protocol.candidates == "rated" else None
 
 
 def _folder(spec: RunSpec, dataset: Dataset, fixed_ratio: float | None = None) -> Path:
@@ -290,7 +307,7 @@ def _code(spec: RunSpec, dataset: Dataset) -> str:
 def _modules(spec: RunSpec, dataset: Dataset) -> tuple[str, ...]:
     row = registry.row(spec.model)
     modules = [row.module, *PROTOCOL_MODULES]
-    if set(row.inputs) - {"interactions", "checkpoint"}:
+    if set(row.inputs) - {"interactions"}:
         modules.append("mrlm_core.study.inputs")
     if "initial_vectors" in row.inputs:  # named in a table, so no import shows it
         modules.append(initial_features.choose(spec.config.preprocessing).module)

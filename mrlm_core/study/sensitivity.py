@@ -69,6 +69,8 @@ def lacking(option: Option, dataset: Dataset) -> str:
     for need in option.needs:
         if need == "low ratings":
             there = bool((dataset.ratings["rating"] < dataset.positive_threshold).any())
+        elif need == "unrated items":
+            there = dataset.ratings["item"].nunique() < dataset.n_items
         else:
             there = need in dataset.modalities and dataset.modalities[need].kind == need
         if not there:

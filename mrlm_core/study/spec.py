@@ -17,7 +17,8 @@ class RunSpec:
     """One run. ``settings`` are dotted config settings; ``hyperparameters`` are the model's own (baselines).
 
     ``dataset`` is a name under data/ or a folder; ``split_seed`` draws the split, ``seed`` the training;
-    ``modalities`` None means all the dataset has; ``clusters`` own, permuted or random (null controls).
+    ``modalities`` None means all the dataset has; ``clusters`` one of ``pipeline.CLUSTER_ASSIGNMENTS``,
+    "own" or a null control.
     """
 
     dataset: str

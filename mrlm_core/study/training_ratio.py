@@ -19,6 +19,7 @@ from mrlm_core.study.tables import intervals
 
 SETTING = "protocol.train_ratio"
 ARMS = {"as printed": "", "fixed test": "fixed_"}  # arm -> prefix of its metrics in the records of ``run_many``
+GAP = "gap_"  # prefix of what a model is better by on its own training positives than on the fixed test
 PAPER_METRIC = "auc@100"  # of Fig. 5, the only one whose numbers the text prints
 
 
@@ -47,13 +48,16 @@ def curves(records: Sequence[RunRecord], metric: str) -> pd.DataFrame:
     return table[["model", "arm", "ratio", "mean", "low", "high", "runs", "failed"]]
 
 
-def steps(records: Sequence[RunRecord], metric: str) -> pd.DataFrame:
-    """The change of ``metric`` on the fixed test from each ratio to the next, paired by user, a row a (model, step)."""
+def steps(records: Sequence[RunRecord], metric: str, prefix: str = ARMS["fixed test"]) -> pd.DataFrame:
+    """The change of ``metric`` from each ratio to the next, paired by user, a row a (model, step).
+
+    On the fixed test, or with prefix ``GAP`` of how much higher it is for the training positives.
+    """
     rows = []
     by_ratio = _by_ratio(records)
     for model in dict.fromkeys(record.label for record in records):
         for low, high in zip(list(by_ratio)[:-1], list(by_ratio)[1:], strict=True):
-            gap = _change(records, model, low, high, ARMS["fixed test"] + metric)
+            gap = _change(records, model, low, high, prefix + metric)
             rows.append({"model": model, "step": f"{low:.0%} to {high:.0%}", **vars(gap)})
     return pd.DataFrame(rows).set_index(["model", "step"])
 
@@ -110,10 +114,11 @@ def _last_step(records: Sequence[RunRecord], metric: str) -> Iterator[str]:
     told = {1: "more data helps", -1: "more data hurts", 0: "no difference that can be told"}
     for model in table["model"].unique():
         printed = wide[model, "as printed"]
-        fixed = _change(records, model, before, last, ARMS["fixed test"] + metric)
+        fixed, gap = (_change(records, model, before, last, prefix + metric) for prefix in (ARMS["fixed test"], GAP))
         yield (f"From {before:.0%} to {last:.0%} of the ratings in training, {named(metric)} of {model} changes by "
                f"{printed[last] - printed[before]:+.4f} as printed and by {fixed} on the fixed test "
-               f"({told[sign(fixed)]}); it is best at {printed.idxmax():.0%} as printed, at "
+               f"({told[sign(fixed)]}). What it is better by on its own training part changes by {gap}. "
+               f"It is best at {printed.idxmax():.0%} as printed, at "
                f"{wide[model, 'fixed test'].idxmax():.0%} on the fixed test.")
 
 

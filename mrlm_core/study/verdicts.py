@@ -106,8 +106,6 @@ def _compared(claim: Claim, source: Source) -> Verdict:
     notes += [f"not at hand: {'; '.join(lacks)}"] * bool(lacks)
     notes += [f"left out: {part}" for part in [claim.test.get("left_out")] if part]
     notes += [f"stopped sooner than validation asked: {listed(cut)}" for cut in [_stopped_soon(there, source)] if cut]
-    if verdict in (REPRODUCED, DIRECTION) and (needed := claim.test.get("needed")):
-        return _untested(claim, source, f"needs {needed}; without it: {verdict}, {evidence} ({'; '.join(notes)})")
     return Verdict(claim, source.dataset, verdict, f"{evidence}. ({'; '.join(notes)})", n_splits,
                    _chapter(claim, source))
 

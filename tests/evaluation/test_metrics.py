@@ -1,5 +1,7 @@
 """Recall and the AUC definitions against plain loops and scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -210,6 +212,20 @@ def test_evaluate_ranks_what_the_user_had_not_rated_before(split_ratings, part, 
         assert row["lauc@3"] == pytest.approx(lauc_loop(ranked[:3], relevant, len(ranked)))
         expected = roc_auc_score([item in relevant for item in ranked], scores[user, ranked])
         assert row["full_auc"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("factorised", [False, True])
+def test_evaluate_lists_the_given_items_alone(split_ratings, factorised):
+    _, _, data = split_ratings
+    scores = np.random.default_rng(6).standard_normal((40, 25)).astype(np.float32)
+    scores[:, 20:] += 10  # what may not be listed would come first
+    listed = np.arange(20)
+    fewer = replace(data, **{name: getattr(data, name)[:, :20] for name in
+                             ("train", "train_negatives", "train_rated", "validation", "validation_rated", "test")})
+    expected = evaluate(Fixed(scores[:, :20], factorised), fewer, "test", (3, 10))
+    found = evaluate(Fixed(scores, factorised), data, "test", (3, 10), listed=listed)
+    pd.testing.assert_frame_equal(found, expected)
+    assert not found.equals(evaluate(Fixed(scores, factorised), data, "test", (3, 10)))
 
 
 def test_evaluate_can_leave_the_full_auc_out_and_refuses_nonsense(split_ratings):

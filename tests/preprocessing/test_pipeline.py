@@ -170,6 +170,26 @@ def test_a_permuted_item_gets_all_ids_of_one_other(clusters):
     assert (drawn["text"][both] != drawn["image"][both]).any()
 
 
+def test_a_third_control_groups_the_initial_vectors_as_finely(tmp_path, monkeypatch, clusters):
+    monkeypatch.setenv("MRLM_WORKSPACE", str(tmp_path))
+    group = np.random.default_rng(1).integers(0, 4, 400)
+    values = (3 * np.eye(4)[group] + np.random.default_rng(2).normal(0, 0.1, (400, 4))).astype(np.float32)
+    config = dataclasses.replace(CONFIG, cluster_counts={"text": 4, "image": 4}, clustering="kmeans")
+    source = pipeline.Artefact("made-by-ratings", "xdeepfm", ("ranks",))
+    made = pipeline.vector_clusters((values, source), clusters, config)
+    for name, ids in clusters.items():
+        found, artefact = made[name]
+        there = ids >= 0
+        np.testing.assert_array_equal(found < 0, ~there)
+        assert {len(set(found[there & (group == one)])) for one in range(4)} == {1}, "the groups were not found"
+        assert artefact.encoder == "initial item vectors (xdeepfm) + plain k-means"
+    assert made["text"][1].key != made["image"][1].key
+    other = pipeline.vector_clusters((values[::-1], dataclasses.replace(source, key="another")), clusters, config)
+    assert other["text"][1].key != made["text"][1].key
+    with pytest.raises(ValueError, match="vector_clusters"):
+        pipeline.assign(clusters, "initial", 0)
+
+
 def test_an_unknown_assignment_is_refused(clusters):
     with pytest.raises(ConfigError, match="shuffled"):
         pipeline.assign(clusters, "shuffled", 0)

@@ -35,6 +35,7 @@ EXPECTED = {
     "latest items always": {"preference.global_weights": (0.25, 0.5, 0.75)},
     "permuted clusters": {"clusters": "permuted"},
     "random clusters": {"clusters": "random"},
+    "clusters of initial vectors": {"clusters": "initial"},
     "k-means clusters": {"preprocessing.clustering": "kmeans"},
     "MLP trunk": {"model": "MRLM (MLP trunk)", "model.trunk": "mlp"},
 }

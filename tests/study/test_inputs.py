@@ -7,6 +7,7 @@ import pytest
 
 from mrlm_core.baselines import registry
 from mrlm_core.datasets import load_dataset
+from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, run_or_load
 from mrlm_core.study.inputs import as_vectors, encoded, inputs_of, missing, own
 from mrlm_core.study.record import Stages
@@ -79,6 +80,28 @@ def test_cke_takes_the_graph_where_there_is_one(shop, modalities: tuple | None) 
     assert (inputs["triples"] is None) == (modalities is not None)
     model, _, _ = fitted(spec, shop, Stages(), None)
     assert ("left out" in model.report["knowledge"]) == (modalities is not None)
+
+
+def test_clusters_of_the_initial_vectors_say_so_and_need_them(shop) -> None:
+    spec = RunSpec("shop", "MRLM", preset="tiny", modalities=("text", "image"), settings=FAST, clusters="initial")
+    _, parts = split_of(spec, shop)
+    inputs, sources = inputs_of(spec, shop, parts)
+    own, _ = inputs_of(replace(spec, clusters="own"), shop, parts)
+    for name, ids in inputs["clusters"].items():
+        assert ((ids < 0) == (own["clusters"][name] < 0)).all()
+        assert (ids != own["clusters"][name]).any()
+        assert sources[name]["encoder"].startswith("initial item vectors (xdeepfm")
+    assert len(inputs["clusters"]) == 2
+    with pytest.raises(ConfigError, match=r"'initial'.*initial vectors.*BPR-MF with clusters"):
+        inputs_of(replace(spec, model="BPR-MF with clusters", settings={}), shop, parts)
+
+
+def test_another_threshold_trains_other_initial_vectors(shop) -> None:
+    spec = RunSpec("shop", "MRLM", preset="tiny", modalities=("text",), settings=FAST)
+    _, parts = split_of(spec, shop)
+    fewer = replace(parts, train_rated=parts.train)
+    keys = [inputs_of(spec, shop, given)[1]["initial_vectors"]["key"] for given in (parts, parts, fewer)]
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_a_row_with_settings_of_its_own_runs_and_records_them(workspace: Path) -> None:

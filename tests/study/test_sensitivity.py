@@ -9,7 +9,7 @@ import pytest
 from mrlm_core.config import settings_of
 from mrlm_core.datasets import load_dataset
 from mrlm_core.errors import ConfigError
-from mrlm_core.study import RunSpec, sensitivity, variants
+from mrlm_core.study import RunSpec, run, sensitivity, variants
 from mrlm_core.study import gaps as paper_gaps
 from mrlm_core.study.gaps import Option
 from mrlm_core.study.record import RunRecord
@@ -82,6 +82,16 @@ def test_an_option_that_the_dataset_does_not_allow_is_left_out_with_the_reason(s
     assert sensitivity.lacking(Option("a", needs=("low ratings",)), liked).endswith("has no low ratings")
     left = sensitivity.trials(SPEC, liked, paper_gaps.chosen(["G15"]))
     assert [trial.name for trial in left] == [USUAL, RESEEDED, "G15 drawn by popularity"]
+
+
+def test_rated_items_alone_are_an_option_where_some_are_not(shop):
+    asked = paper_gaps.chosen(["G18"])
+    assert [trial.name for trial in sensitivity.trials(SPEC, shop, asked)] == [USUAL, RESEEDED]
+    unrated = type(shop)(**{**vars(shop), "ratings": shop.ratings[shop.ratings["item"] > 0]})
+    (trial,) = sensitivity.trials(SPEC, unrated, asked)[2:]
+    assert trial.spec.settings == {"protocol.candidates": "rated"}
+    np.testing.assert_array_equal(run._listed(trial.spec, unrated), np.arange(1, shop.n_items))
+    assert run._listed(SPEC, unrated) is None
 
 
 def record(name, values, seed=0, metric="recall@20", failed=False) -> NamedRecord:

@@ -81,6 +81,16 @@ def slow_recall(ratings: pd.DataFrame, ratio: float, seed: int, n: int) -> tuple
     return tuple(found)
 
 
+def recall_on_training(ratings: pd.DataFrame, ratio: float, seed: int, n: int) -> dict[int, float]:
+    """Recall@n by user of the same list on the training part itself, of all items."""
+    order = np.arange(len(ratings))
+    np.random.default_rng(seed).shuffle(order)
+    liked = ratings.iloc[order[: round(ratio * len(ratings))]].query("rating >= 4")
+    counts = liked["item"].value_counts()
+    best = set(sorted(range(ratings["item"].max() + 1), key=lambda item: (-counts.get(item, 0), item))[:n])
+    return {user: len(best & set(items)) / len(items) for user, items in liked.groupby("user")["item"]}
+
+
 @pytest.mark.parametrize("ratio", [0.55, 0.7, 0.75])
 def test_both_arms_against_a_plain_slow_count(dataset, ratio: float) -> None:
     spec = RunSpec("shop", "Popularity", preset="tiny", split_seed=1, seed=1, settings={SETTING: ratio})
@@ -90,6 +100,10 @@ def test_both_arms_against_a_plain_slow_count(dataset, ratio: float) -> None:
     assert record.per_user["fixed_recall@10"].dropna().to_dict() == pytest.approx(fixed)
     assert record.data["fixed_test"]["recall@10"] == pytest.approx(np.mean(list(fixed.values())))
     assert record.data["users"]["fixed_test"]["evaluated"] == len(fixed)
+    learned = recall_on_training(dataset.ratings, ratio, 1, 10)
+    assert record.data["training"]["recall@10"] == pytest.approx(np.mean(list(learned.values())))
+    gap = {user: learned[user] - fixed[user] for user in fixed if user in learned and user in own}
+    assert record.per_user["gap_recall@10"].dropna().to_dict() == pytest.approx(gap)
     assert record.data["fixed_ratio"] == 0.75
 
 
@@ -109,7 +123,9 @@ def made(model: str, printed: dict[float, float], fixed: dict[float, float], fai
         for seed in (0, 1):
             noise = 0.1 * np.random.default_rng(seed).random(100)
             table = pd.DataFrame({"recall@20": mean + noise, "auc@100": mean + noise})
-            table = table.join((table[:50] - mean + fixed[ratio]).add_prefix("fixed_")).rename_axis("user")
+            tested = table[:50] - mean + fixed[ratio]
+            learned = 0 * tested + ratio
+            table = table.join([tested.add_prefix("fixed_"), learned.add_prefix("gap_")]).rename_axis("user")
             spec = {"model": model, "split_seed": seed, "seed": seed, "modalities": None, "clusters": "own",
                     "settings": {SETTING: ratio}}
             data = {"spec": spec, "status": "failed" if failed else "done", "error": "planted" if failed else ""}
@@ -133,6 +149,8 @@ def test_steps_are_paired_and_the_test_sets_own_effect_is_the_arms_difference() 
     steps = training_ratio.steps(RECORDS, "recall@20")
     assert steps.loc[("MRLM", "65% to 70%")].tolist() == pytest.approx([0.1] * 3)
     assert steps.loc[("Popularity", "70% to 75%")].tolist() == pytest.approx([0.0] * 3, abs=1e-12)
+    lead = training_ratio.steps(RECORDS, "recall@20", training_ratio.GAP)
+    assert lead.loc[("MRLM", "70% to 75%")].tolist() == pytest.approx([0.05] * 3)
     effect = training_ratio.test_set_effect(RECORDS, "recall@20")
     assert list(effect.index) == ["MRLM", "Popularity"]
     half = np.mean([np.diff([np.random.default_rng(seed).random(100)[:50].mean(),
@@ -144,7 +162,8 @@ def test_sentences_tell_the_arms_apart() -> None:
     text = " ".join(training_ratio.sentences(RECORDS, "recall@20"))
     assert "From 70% to 75% of the ratings in training, Recall@20 of MRLM changes by -0.1000 as printed" in text
     assert "and by 0.1000 [0.1000, 0.1000] on the fixed test (more data helps)" in text
-    assert "it is best at 70% as printed, at 75% on the fixed test" in text
+    assert "What it is better by on its own training part changes by 0.0500 [0.0500, 0.0500]." in text
+    assert "It is best at 70% as printed, at 75% on the fixed test" in text
     assert "Popularity changes by -0.1000 as printed" in text
     assert "(no difference that can be told)" in text
     assert "AUC@100 as printed: falling at the last step MRLM, Popularity; the paper has MRLM falling by" in text

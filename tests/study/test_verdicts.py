@@ -162,19 +162,32 @@ def test_a_single_split_gives_no_verdict() -> None:
     assert "no verdict: reproduced C13." in text
 
 
-def test_what_names_a_cause_needs_all_of_its_test() -> None:
-    held = verdict("C25", Source("shop", {f"MRLM, {share} for training": fixed(runs("MRLM", level))
-                                          for share, level in (("70%", 0.4), ("75%", 0.3))}))
-    assert held.verdict == UNTESTED
-    assert held.evidence.startswith("needs the gap between training and test part; without it: reproduced")
-    failed = verdict("C25", Source("shop", {f"MRLM, {share} for training": fixed(runs("MRLM", level))
-                                            for share, level in (("70%", 0.3), ("75%", 0.4))}))
-    assert failed.verdict == CONTRADICTED
+@pytest.mark.parametrize(("tests", "gaps", "word"), [
+    ((0.4, 0.3), (0.1, 0.2), REPRODUCED), ((0.4, 0.3), (0.1, 0.1), NOT), ((0.4, 0.3), (0.2, 0.1), CONTRADICTED),
+    ((0.3, 0.4), (0.1, 0.2), CONTRADICTED)])
+def test_overfitting_is_a_fall_on_a_fixed_test_and_a_gap_that_grows(tests, gaps, word: str) -> None:
+    by_share = zip(("70%", "75%"), tests, gaps, strict=True)
+    models = {f"MRLM, {share} for training": with_parts(runs("MRLM", level, noise=0.02), gap)
+              for share, level, gap in by_share}
+    assert verdict("C25", Source("shop", models)).verdict == word
 
 
-def fixed(made: list[RunRecord]) -> list[RunRecord]:
-    """With the metrics on a fixed test part as well."""
-    return [RunRecord(run.folder, run.data, run.per_user.join(run.per_user.add_prefix("fixed_"))) for run in made]
+def with_parts(made: list[RunRecord], gap: float) -> list[RunRecord]:
+    """With the metrics on a fixed test part as well, and what they are higher by for the training part."""
+    return [RunRecord(run.folder, run.data, run.per_user.join(
+                [run.per_user.add_prefix("fixed_"), (run.per_user - run.per_user.mean() + gap).add_prefix("gap_")]))
+            for run in made]
+
+
+def test_the_cause_that_a_claim_names_is_borne_out_against_all_its_controls() -> None:
+    controls = ("permuted clusters", "random clusters", "clusters of initial vectors")
+    models = {"MRLM": runs("MRLM", 0.4), **{name: runs(name, 0.3) for name in controls}}
+    assert verdict("C16", Source("shop", models)).verdict == REPRODUCED
+    level = {**models, controls[2]: runs(controls[2], 0.4)}
+    assert verdict("C16", Source("shop", level)).verdict == NOT
+    lacking = verdict("C16", Source("shop", {name: made for name, made in models.items() if name != controls[2]}))
+    assert lacking.verdict == UNTESTED
+    assert "needs a run of clusters of initial vectors" in lacking.evidence
 
 
 def test_models_that_were_stopped_too_soon_are_named() -> None:
