@@ -28,7 +28,7 @@ from benchmarks.peers.rounds import OURS, THREADS, Library, started
 from benchmarks.section import Section, Target, kept, stamp, this_machine
 from mrlm_core.cache import content_hash, file_hash, write_text
 from mrlm_core.config import workspace
-from mrlm_core.study.run import run_key
+from mrlm_core.study.key import run_key
 from mrlm_core.study.spec import RunSpec
 
 DATASETS = ("movielens-latest-small", "movielens-1m")

@@ -24,8 +24,9 @@ from mrlm_core.evaluation.places import places
 from mrlm_core.preprocessing.pipeline import chosen_modalities
 from mrlm_core.study.holdout import cold_items, not_drawn, shown, without
 from mrlm_core.study.inputs import encoded, own
+from mrlm_core.study.key import run_key
 from mrlm_core.study.record import RunRecord, Stages
-from mrlm_core.study.run import check_names, dataset_of, fitted_to, in_order, kept, lost_in, run_key, split_of
+from mrlm_core.study.run import check_names, dataset_of, fitted_to, in_order, kept, lost_in, split_of
 from mrlm_core.study.scheduler import Lost
 from mrlm_core.study.spec import RunSpec
 

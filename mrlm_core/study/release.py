@@ -12,6 +12,7 @@ import pandas as pd
 from mrlm_core.baselines import registry
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.study.comparison import comparison
+from mrlm_core.study.key import run_key
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.released import (
     Part,
@@ -25,7 +26,7 @@ from mrlm_core.study.released import (
     write_release,
     write_unfinished,
 )
-from mrlm_core.study.run import check_names, dataset_of, lost_record, or_lost, run_key, run_or_load
+from mrlm_core.study.run import check_names, dataset_of, lost_record, or_lost, run_or_load
 from mrlm_core.study.scheduler import Lost, each
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.tune import trials_of, tuned

@@ -15,21 +15,19 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from mrlm_core.baselines import registry
-from mrlm_core.cache import code_hash, content_hash
-from mrlm_core.config import keras_backend, settings_of, workspace
+from mrlm_core.cache import content_hash
+from mrlm_core.config import workspace
 from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.datasets.splits import Interactions, Split, interactions, split_by
 from mrlm_core.errors import ConfigError, DatasetError, problem
 from mrlm_core.evaluation.metrics import AUC_DEFINITIONS, evaluate
-from mrlm_core.preprocessing import features, initial_features, pipeline
-from mrlm_core.study.inputs import encoded, inputs_of, missing
+from mrlm_core.preprocessing import pipeline
+from mrlm_core.study.inputs import inputs_of, missing
+from mrlm_core.study.key import code_of, run_key
 from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
 from mrlm_core.study.scheduler import LOCAL, Lost, each
 from mrlm_core.study.spec import RunSpec, dataset_folder
 from mrlm_core.training.time_limit import ENDLESS, OutOfTime, within
-
-# What every run's numbers depend on besides its model; models that read more add the pipeline.
-PROTOCOL_MODULES = ("mrlm_core.evaluation.metrics", "mrlm_core.datasets.splits", "mrlm_core.datasets.contract")
 
 Run: TypeAlias = Callable[[Stages, Path], tuple[dict[str, Any], pd.DataFrame]]
 Spec = TypeVar("Spec")
@@ -157,20 +155,6 @@ def dataset_of(spec: RunSpec) -> Dataset:
     return _dataset(str(place), place.stat().st_mtime_ns)
 
 
-def run_key(spec: RunSpec, dataset: Dataset) -> str:
-    """Names the record: hash of spec, settings and defaults that this model reads, data, and the code that computes."""
-    resolved = spec.resolved()
-    if not _reads_pipeline(spec):  # then only the protocol matters, whatever the preset
-        resolved["settings"] = {k: v for k, v in settings_of(spec.config).items() if k.startswith("protocol.")}
-        resolved.pop("preset")
-    resolved["dataset"], resolved["backend"] = dataset.name, keras_backend()  # another one rounds otherwise
-    encoders = [choice.inputs(spec.config.preprocessing) for choice in _encoders(spec, dataset)]
-    row = registry.row(spec.model)
-    # The model's own row in place of the registry's code: another model's row is none of its business.
-    own = [dict(row.defaults), dict(row.settings), row.inputs, row.needs, row.reads, row.others_as]
-    return content_hash(resolved, own, encoders, dataset.data_hash, _code(spec, dataset))
-
-
 def split_of(spec: RunSpec, dataset: Dataset) -> tuple[Split, Interactions]:
     """The split that ``spec`` draws from ``dataset`` and its matrices."""
     protocol = spec.config.protocol
@@ -279,7 +263,7 @@ def _begun(spec: RunSpec, dataset: Dataset, folder: Path) -> dict[str, Any]:
     """What the record in ``folder`` says before anything has run."""
     return {
         "spec": _plain(spec.resolved()), "spec_hash": folder.name, "data_hash": dataset.data_hash,
-        "code_hash": _code(spec, dataset), **environment(),
+        "code_hash": code_of(spec, dataset), **environment(),
         "selected_on": f"validation recall@{spec.config.protocol.selection_cutoff}",
     }
 
@@ -290,34 +274,6 @@ def _nothing(status: str, error: str) -> dict[str, Any]:
 
 def _means(table: pd.DataFrame) -> dict[str, float]:
     return {str(name): float(value) for name, value in table.mean().items()}
-
-
-def _encoders(spec: RunSpec, dataset: Dataset) -> list[features.Choice]:
-    """The encoders whose vectors reach this run, those that another one learns from among them."""
-    names = encoded(registry.row(spec.model), dataset, spec.modalities)
-    choices = [features.choose(dataset, name, spec.config.preprocessing) for name in names]
-    targets = {choice.target for choice in choices if choice.target} - set(names)
-    return choices + [features.choose(dataset, name, spec.config.preprocessing) for name in sorted(targets)]
-
-
-def _code(spec: RunSpec, dataset: Dataset) -> str:
-    return code_hash(*_modules(spec, dataset), without=registry.__name__)
-
-
-def _modules(spec: RunSpec, dataset: Dataset) -> tuple[str, ...]:
-    row = registry.row(spec.model)
-    modules = [row.module, *PROTOCOL_MODULES]
-    if set(row.inputs) - {"interactions"}:
-        modules.append("mrlm_core.study.inputs")
-    if "initial_vectors" in row.inputs:  # named in a table, so no import shows it
-        modules.append(initial_features.choose(spec.config.preprocessing).module)
-    modules += [choice.row.module for choice in _encoders(spec, dataset)]  # and so are these
-    return tuple(modules)
-
-
-def _reads_pipeline(spec: RunSpec) -> bool:
-    """Whether its inputs depend on settings of the config, not on the data alone."""
-    return bool(set(registry.row(spec.model).inputs) & {"initial_vectors", "clusters", "features", "content"})
 
 
 def _plain(value: Any) -> Any:

@@ -18,8 +18,9 @@ from mrlm_core.config import workspace
 from mrlm_core.datasets import Dataset
 from mrlm_core.errors import UserError, problem
 from mrlm_core.study.inputs import missing
+from mrlm_core.study.key import run_key
 from mrlm_core.study.record import RunRecord, device
-from mrlm_core.study.run import run_key, run_or_load
+from mrlm_core.study.run import run_or_load
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.training.time_limit import ENDLESS, OutOfTime, within
 

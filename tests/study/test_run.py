@@ -15,6 +15,7 @@ from mrlm_core.baselines.popularity import Popularity
 from mrlm_core.datasets import load_dataset
 from mrlm_core.errors import ConfigError, DatasetError
 from mrlm_core.study import RunSpec, record, run, run_many, run_or_load
+from mrlm_core.study.key import modules_of, run_key
 from mrlm_core.study.record import load_record, load_records
 from mrlm_core.training import fit as fit_loop
 
@@ -115,21 +116,21 @@ def test_another_models_row_changes_no_key_and_the_own_one_does(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, spec = load_dataset(workspace / "data" / "shop"), RunSpec("shop", "VBPR", preset="tiny")
-    key = run.run_key(spec, data)
+    key = run_key(spec, data)
     monkeypatch.setitem(registry._ROWS, "CKE", replace(registry.row("CKE"), defaults={"dim": 3}, needs=("smell",)))
-    assert run.run_key(spec, data) == key
+    assert run_key(spec, data) == key
     own = registry.row("VBPR")
     for change in ({"defaults": {**own.defaults, "dim": 3}}, {"reads": ("text",)}, {"needs": ("text",)}):
         monkeypatch.setitem(registry._ROWS, "VBPR", replace(own, **change))
-        assert run.run_key(spec, data) != key
+        assert run_key(spec, data) != key
 
 
 def test_a_record_of_another_backend_is_another_record(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, spec = load_dataset(workspace / "data" / "shop"), RunSpec("shop", "EASE", preset="tiny")
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    key = run.run_key(spec, data)
+    key = run_key(spec, data)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert run.run_key(spec, data) != key
+    assert run_key(spec, data) != key
 
 
 def test_a_baselines_record_does_not_depend_on_the_preset(workspace: Path) -> None:
@@ -192,7 +193,7 @@ def test_a_run_is_named_by_the_code_of_its_initial_vectors(
 ) -> None:
     """A table names that code, so the imports that the code's hash follows do not show it."""
     dataset = load_dataset(workspace / "data" / "shop")
-    modules = run._modules(RunSpec("shop", model, preset="tiny", settings=settings), dataset)
+    modules = modules_of(RunSpec("shop", model, preset="tiny", settings=settings), dataset)
     choices = {"xdeepfm", "bpr", "initial_features"}
     assert {name.rpartition(".")[2] for name in modules} & choices == expected
 
@@ -207,10 +208,10 @@ def test_a_run_is_named_by_the_code_and_names_of_its_encoders(
 ) -> None:
     dataset = load_dataset(workspace / "data" / "shop")
     spec = replace(MRLM, modalities=modalities, settings={"preprocessing.encoders": encoders})
-    modules = {name.rpartition(".")[2] for name in run._modules(spec, dataset)}
+    modules = {name.rpartition(".")[2] for name in modules_of(spec, dataset)}
     assert modules & {"text", "image", "video", "knowledge", "transg", "ecnn"} == expected
-    light = run.run_key(replace(spec, settings={}), dataset)
-    assert (run.run_key(spec, dataset) != light) == bool(encoders)
+    light = run_key(replace(spec, settings={}), dataset)
+    assert (run_key(spec, dataset) != light) == bool(encoders)
 
 
 def test_a_run_is_named_by_the_content_of_its_weights(workspace: Path, tmp_path: Path) -> None:
@@ -220,7 +221,7 @@ def test_a_run_is_named_by_the_content_of_its_weights(workspace: Path, tmp_path:
         "preprocessing.encoders": {"image": "squeezenet"}, "preprocessing.weights": {"image": str(weights)}})
     for content in (b"one", b"two"):
         weights.write_bytes(content)
-        keys.append(run.run_key(spec, dataset))
+        keys.append(run_key(spec, dataset))
     assert keys[0] != keys[1]
 
 

@@ -14,7 +14,7 @@ from mrlm_core.baselines.ease import EASE
 from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, release, run, run_or_load, tune
-from mrlm_core.study.run import run_key
+from mrlm_core.study.key import run_key
 from mrlm_core.study.tune import COLUMNS, STOPPED, SearchError, best_so_far, outcome, trials_of, tuned
 from mrlm_core.training.time_limit import OutOfTime, within
 
