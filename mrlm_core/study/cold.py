@@ -5,7 +5,7 @@ Recall@N on cold items decides what modalities are worth: nothing else can tell 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from mrlm_core.datasets.splits import Interactions, interactions
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.evaluation.places import places
 from mrlm_core.preprocessing.pipeline import chosen_modalities
+from mrlm_core.study.comparison import settings_for
 from mrlm_core.study.holdout import cold_items, not_drawn, shown, without
 from mrlm_core.study.inputs import encoded, own
 from mrlm_core.study.key import run_key
@@ -42,7 +43,7 @@ class ColdSpec:
     ``seed`` draws them. ``drawn``: whether a cold item may be drawn as a negative, as any item without a rating may. If
     not, training meets it in no triplet, as if it came to the catalogue later; models that learn from the whole matrix
     or a softmax over all items still count it among what nobody liked. A share of 0 is the split as it is. Raises
-    ConfigError where items that are not drawn would be taken for ratings.
+    ConfigError where items that are not drawn would be taken for ratings, or the lists hold rated items alone.
     """
 
     run: RunSpec
@@ -55,6 +56,9 @@ class ColdSpec:
         if self.share and not self.drawn and rated:
             raise ConfigError(problem("ConvMF with objective 'rating' on cold items", "drawn=True", "drawn=False",
                                       "It reads every rated pair, and items not to be drawn are marked as rated."))
+        if (candidates := self.run.config.protocol.candidates) != "catalogue":
+            raise ConfigError(problem("protocol.candidates with places of cold items", "'catalogue'", repr(candidates),
+                                      "Leave it out: items held out of training are unrated there."))
 
     def held_out(self) -> dict[str, Any]:
         """What is held out and how, as far as it matters: for the key and the record."""
@@ -62,14 +66,15 @@ class ColdSpec:
 
 
 def cold_specs(
-    dataset: str, models: Sequence[str], seeds: int, share: float, drawn: bool = False, **more: Any
+    dataset: str, models: Sequence[str], seeds: int, share: float, drawn: bool = False, preset: str = "laptop",
+    settings: Mapping[str, Any] | None = None,
 ) -> list[ColdSpec]:
     """Each of ``models`` on ``seeds`` splits; seed s draws the split and the cold items and starts the training.
 
-    ``more`` is what else a RunSpec takes; ``settings`` reach the method's family alone.
+    ``settings`` are MRLM's and reach the others as ``settings_for`` says.
     """
-    runs = [RunSpec(dataset, name, split_seed=seed, seed=seed, **more) for name in models for seed in range(seeds)]
-    runs = [run if registry.row(run.model).family == "mrlm" else replace(run, settings={}) for run in runs]
+    runs = [RunSpec(dataset, name, split_seed=seed, seed=seed, preset=preset,
+                    settings=settings_for(name, settings or {})) for name in models for seed in range(seeds)]
     return [ColdSpec(run, share, run.split_seed, drawn) for run in runs]
 
 

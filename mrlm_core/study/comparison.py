@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mrlm_core.baselines import registry
 from mrlm_core.study.spec import RunSpec
@@ -14,18 +15,32 @@ APART = 100  # between the seeds of trainings on one split: more than there will
 
 
 def comparison(
-    dataset: str, preset: str, seeds: int, models: Sequence[str] = (), repeats: int = 1
+    dataset: str, preset: str, seeds: int, models: Sequence[str] = (), repeats: int = 1,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[RunSpec]:
     """Every model of the registry, or ``models``, and MRLM with permuted clusters, on ``seeds`` splits each.
 
     Seed s draws the split and starts the training, so that the spread over seeds holds both. The models of ``HEADLINE``
-    are trained ``repeats`` times on each split, from other starts.
+    are trained ``repeats`` times on each split, from other starts. ``settings`` reach each as ``settings_for`` says.
     """
     chosen = [registry.row(name).name for name in models] or list(registry.names())
     variants = [(name, "own") for name in chosen] + [("MRLM", "permuted")] * ("MRLM" in chosen)
     return [
-        RunSpec(dataset, name, split_seed=seed, seed=seed + APART * again, preset=preset, clusters=clusters)
+        RunSpec(dataset, name, split_seed=seed, seed=seed + APART * again, preset=preset, clusters=clusters,
+                settings=settings_for(name, settings or {}))
         for name, clusters in variants
         for seed in range(seeds)
         for again in range(repeats if name in HEADLINE and clusters == "own" else 1)
     ]
+
+
+def settings_for(model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of MRLM's ``settings`` that ``model`` is compared under: all of them where it is of MRLM's family.
+
+    Any other model has hyperparameters of its own, but the split, the candidates and the preprocessing of MRLM, the
+    length of the initial vectors with it. Raises ConfigError for a model that does not exist.
+    """
+    if registry.row(model).family == "mrlm":
+        return dict(settings)
+    shared = ("protocol.", "preprocessing.", "model.embedding_dim")
+    return {key: value for key, value in settings.items() if key.startswith(shared)}

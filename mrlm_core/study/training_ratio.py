@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mrlm_core.baselines import registry
 from mrlm_core.evaluation.significance import Interval
 from mrlm_core.study import panel
+from mrlm_core.study.comparison import settings_for
 from mrlm_core.study.figures import MARKERS, canvas
 from mrlm_core.study.findings import listed, named, sign
 from mrlm_core.study.paper_tables import PAPER_DATASETS, paper_numbers
@@ -26,16 +26,14 @@ PAPER_METRIC = "auc@100"  # of Fig. 5, the only one whose numbers the text print
 def ratio_specs(base: RunSpec, models: Sequence[str], ratios: Sequence[float], seeds: int) -> list[RunSpec]:
     """Every model at every training ratio on ``seeds`` splits; the rest of ``base`` stays, validation share included.
 
-    Settings of ``base`` are MRLM's; of a baseline, only those of the protocol are kept. Raises ConfigError for a model
-    that does not exist.
+    Settings of ``base`` are MRLM's and reach the others as ``settings_for`` says. Raises ConfigError for a model that
+    does not exist.
     """
-    specs = []
-    for name in models:
-        mrlm = registry.row(name).family == "mrlm"
-        own = {key: value for key, value in base.settings.items() if mrlm or key.startswith("protocol.")}
-        specs += [RunSpec(base.dataset, name, split_seed=seed, seed=seed, preset=base.preset,
-                          settings={**own, SETTING: ratio}) for ratio in ratios for seed in range(seeds)]
-    return specs
+    return [
+        RunSpec(base.dataset, name, split_seed=seed, seed=seed, preset=base.preset,
+                settings={**settings_for(name, base.settings), SETTING: ratio})
+        for name in models for ratio in ratios for seed in range(seeds)
+    ]
 
 
 def curves(records: Sequence[RunRecord], metric: str) -> pd.DataFrame:

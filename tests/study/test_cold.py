@@ -194,7 +194,14 @@ def test_what_is_known_follows_the_run(shop: Dataset) -> None:
     assert known_by(ColdSpec(RunSpec("shop", "VBPR", modalities=("video",))), shop) == "vectors of video"
 
 
-def test_settings_reach_the_methods_family_alone() -> None:
-    specs = cold_specs("shop", ["EASE", "MRLM"], 2, 0.1, settings=FAST, preset="tiny")
-    assert [(s.run.model, s.seed, s.run.seed, bool(s.run.settings)) for s in specs] == [
-        ("EASE", 0, 0, False), ("EASE", 1, 1, False), ("MRLM", 0, 0, True), ("MRLM", 1, 1, True)]
+def test_settings_reach_other_models_where_they_are_of_the_protocol_or_the_preprocessing() -> None:
+    shared = {"protocol.train_ratio": 0.6, "preprocessing.text_dim": 8}
+    own = {**shared, "training.max_epochs": 2}
+    specs = cold_specs("shop", ["EASE", "MRLM"], 2, 0.1, settings=own, preset="tiny")
+    assert [(s.run.model, s.seed, s.run.seed, s.run.settings) for s in specs] == [
+        ("EASE", 0, 0, shared), ("EASE", 1, 1, shared), ("MRLM", 0, 0, own), ("MRLM", 1, 1, own)]
+
+
+def test_candidates_that_leave_cold_items_out_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"protocol\.candidates.*'rated'"):
+        cold_specs("shop", ["EASE"], 1, 0.1, settings={"protocol.candidates": "rated"})

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mrlm_core.baselines import registry
 from mrlm_core.study import paper_tables, tables
 from mrlm_core.study.comparison import comparison
 from mrlm_core.study.record import RunRecord
@@ -105,6 +106,15 @@ def test_comparison_holds_every_model_and_the_control() -> None:
     assert {s.clusters for s in specs if s.model == "MRLM"} == {"own", "permuted"}
     assert [s.split_seed for s in specs[:2]] == [0, 1]
     assert {s.clusters for s in comparison("shop", "tiny", 1, ["EASE"])} == {"own"}
+
+
+def test_models_are_compared_on_one_split_and_one_preprocessing_whatever_the_settings() -> None:
+    shared = {"protocol.train_ratio": 0.6, "preprocessing.initial": "bpr", "model.embedding_dim": 8}
+    settings = {**shared, "training.max_epochs": 1, "model.dropout": 0.2}
+    specs = comparison("shop", "tiny", 1, settings=settings)
+    for spec in specs:
+        assert spec.settings == (settings if registry.row(spec.model).family == "mrlm" else shared), spec.model
+    assert {spec.config.protocol.train_ratio for spec in specs} == {0.6}
 
 
 def test_equal_places_are_drawn_below_one_another() -> None:
