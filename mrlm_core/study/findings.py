@@ -129,9 +129,9 @@ def named(metric: str) -> str:
     """A metric's column as prose has it: "Recall@20" for ``recall@20``."""
     prefix = next((part for part in _PARTS if metric.startswith(part)), "")
     name, _, cutoff = metric.removeprefix(prefix).partition("@")
-    words = {"in_list_auc": "in-list AUC"}.get(name) or (name.upper() if "auc" in name else name.capitalize())
-    text = f"{words}@{cutoff}" if cutoff else name
-    return text + _PARTS.get(prefix, "")
+    word = {"in_list_auc": "in-list AUC", "full_auc": "full AUC"}.get(name)
+    usual = name.upper() if "auc" in name else name.capitalize()
+    return (f"{word or usual}@{cutoff}" if cutoff else word or name) + _PARTS.get(prefix, "")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from mrlm_core.study.tables import intervals
 SETTING = "protocol.train_ratio"
 ARMS = {"as printed": "", "fixed test": "fixed_"}  # arm -> prefix of its metrics in the records of ``run_many``
 GAP = "gap_"  # prefix of what a model is better by on its own training positives than on the fixed test
+GAP_METRIC = "full_auc"  # has no cutoff: who has more positives than places in the list cannot have a Recall of 1
 PAPER_METRIC = "auc@100"  # of Fig. 5, the only one whose numbers the text prints
 
 
@@ -112,10 +113,12 @@ def _last_step(records: Sequence[RunRecord], metric: str) -> Iterator[str]:
     told = {1: "more data helps", -1: "more data hurts", 0: "no difference that can be told"}
     for model in table["model"].unique():
         printed = wide[model, "as printed"]
-        fixed, gap = (_change(records, model, before, last, prefix + metric) for prefix in (ARMS["fixed test"], GAP))
+        fixed = _change(records, model, before, last, ARMS["fixed test"] + metric)
+        gap = _change(records, model, before, last, GAP + GAP_METRIC)
         yield (f"From {before:.0%} to {last:.0%} of the ratings in training, {named(metric)} of {model} changes by "
                f"{printed[last] - printed[before]:+.4f} as printed and by {fixed} on the fixed test "
-               f"({told[sign(fixed)]}). What it is better by on its own training part changes by {gap}. "
+               f"({told[sign(fixed)]}). What its {named(GAP_METRIC)} is higher by "
+               f"for its own training positives changes by {gap}. "
                f"It is best at {printed.idxmax():.0%} as printed, at "
                f"{wide[model, 'fixed test'].idxmax():.0%} on the fixed test.")
 

@@ -122,7 +122,7 @@ def made(model: str, printed: dict[float, float], fixed: dict[float, float], fai
     for ratio, mean in printed.items():
         for seed in (0, 1):
             noise = 0.1 * np.random.default_rng(seed).random(100)
-            table = pd.DataFrame({"recall@20": mean + noise, "auc@100": mean + noise})
+            table = pd.DataFrame(dict.fromkeys(("recall@20", "auc@100", "full_auc"), mean + noise))
             tested = table[:50] - mean + fixed[ratio]
             learned = 0 * tested + ratio
             table = table.join([tested.add_prefix("fixed_"), learned.add_prefix("gap_")]).rename_axis("user")
@@ -162,7 +162,7 @@ def test_sentences_tell_the_arms_apart() -> None:
     text = " ".join(training_ratio.sentences(RECORDS, "recall@20"))
     assert "From 70% to 75% of the ratings in training, Recall@20 of MRLM changes by -0.1000 as printed" in text
     assert "and by 0.1000 [0.1000, 0.1000] on the fixed test (more data helps)" in text
-    assert "What it is better by on its own training part changes by 0.0500 [0.0500, 0.0500]." in text
+    assert "What its full AUC is higher by for its own training positives changes by 0.0500 [0.0500, 0.0500]." in text
     assert "It is best at 70% as printed, at 75% on the fixed test" in text
     assert "Popularity changes by -0.1000 as printed" in text
     assert "(no difference that can be told)" in text
