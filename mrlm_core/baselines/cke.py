@@ -44,7 +44,8 @@ class Autoencoder(keras.layers.Layer):
 
 
 class CKENetwork(TripletNetwork):
-    """Score u . e_j with e_j = eta_j + v_j + one code a modality (CKE §5); v_j is zero without an entity.
+    """Score u . e_j with e_j = eta_j + v_j + ``code_scale`` times one code a modality (CKE §5; the original adds the
+    codes as they are); v_j is zero without an entity.
 
     Learns from rows (user, positive, negative, head, relation, tail, false head, false tail); without ``graph`` from
     the first three alone.
@@ -58,7 +59,7 @@ class CKENetwork(TripletNetwork):
         self.weights_of = {"triples": model.triples_weight, "reconstruction": model.reconstruction_weight}
         self.users = self.table(self.n_users, model.dim, "users")
         self.items = self.table(self.n_items, model.dim, "items")
-        self.modalities, self.graph = modalities, graph
+        self.modalities, self.graph, self.code_scale = modalities, graph, model.code_scale
         if graph is not None:
             self.columns = 8
             triples, entity_of = graph
@@ -120,7 +121,7 @@ class CKENetwork(TripletNetwork):
             state = state + self.rows(self.entities, entity) * has_one[:, None]
         for modality in self.modalities:
             code, missed = modality(items, training=training)
-            state, error = state + code, error + missed
+            state, error = state + self.code_scale * code, error + missed
         return state, error
 
 
@@ -145,6 +146,7 @@ class CKE(NetworkRecommender):
 
     dim: int
     units: int  # of an autoencoder's hidden layers
+    code_scale: float  # every triplet moves the autoencoders: at full size they run ahead of the items' own vectors
     triples_weight: float
     reconstruction_weight: float
 

@@ -17,6 +17,7 @@ ROWS: tuple[Row, ...] = (
         defaults={
             "dim": 64,
             "units": 200,
+            "code_scale": 0.1,
             "triples_weight": 0.1,
             "reconstruction_weight": 0.1,
             "learning_rate": 0.003,
@@ -28,6 +29,7 @@ ROWS: tuple[Row, ...] = (
         },
         search={
             "dim": DIMS,
+            "code_scale": ("float", 0.01, 1.0, True),
             "triples_weight": ("float", 0.01, 1.0, True),
             "reconstruction_weight": ("float", 0.01, 10.0, True),
             "learning_rate": ("float", 5e-4, 1e-2, True),
@@ -35,9 +37,10 @@ ROWS: tuple[Row, ...] = (
         },
         citation="zhang2016cke",
         fidelity="adapted",
-        adaptation="Autoencoders read the frozen vectors of text and image in place of words and pixels, and have two "
-        "layers a side; heads of triples are corrupted as well as tails; L2 on the vectors, not on the weights of "
-        "relations and autoencoders; Adam in batches of ratings and triples.",
+        adaptation="Autoencoders read the frozen vectors of text and image in place of words and pixels, have two "
+        "layers a side, and their codes enter an item's vector at a scale that is searched; heads of triples are "
+        "corrupted as well as tails; L2 on the vectors, not on the weights of relations and autoencoders; Adam in "
+        "batches of ratings and triples.",
         family="deep",
     ),
     Row(

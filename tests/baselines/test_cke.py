@@ -10,7 +10,7 @@ from mrlm_core.preprocessing.triples import keys
 from mrlm_core.training.triplets import TripletSampler
 
 ITEMS, BARE = 48, 47  # of the fixture ``planted``: the last item has no text, no picture, no entity
-SMALL = {"dim": 6, "units": 10, "max_epochs": 2, "batch_size": 64}
+SMALL = {"dim": 6, "units": 10, "code_scale": 0.3, "max_epochs": 2, "batch_size": 64}
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,14 @@ def test_transr_loss_of_triples_equals_its_definition(fitted, described):
     np.testing.assert_allclose(network.triple_losses(rows), expected, rtol=1e-5)
 
 
-def test_an_item_is_the_sum_of_its_own_vector_its_entity_and_its_codes(fitted, own, described):
+def test_an_item_is_the_sum_of_its_own_vector_its_entity_and_its_scaled_codes(fitted, own, described):
     network = fitted.model
     states = network.vectors()[1]
     eta, entities = ops.convert_to_numpy(network.items), ops.convert_to_numpy(network.entities)
     place = described["triples"][0].entities.get_loc("item5")
     codes = [by_hand(code, own[role].values[5] / np.linalg.norm(own[role].values[5]))[0]
              for code, role in zip(network.modalities, own, strict=True)]
-    np.testing.assert_allclose(states[5], eta[5] + entities[place] + sum(codes), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(states[5], eta[5] + entities[place] + 0.3 * sum(codes), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(states[BARE], eta[BARE], rtol=1e-6)
 
 
