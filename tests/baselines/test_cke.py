@@ -57,7 +57,8 @@ def test_an_item_is_the_sum_of_its_own_vector_its_entity_and_its_scaled_codes(fi
     place = described["triples"][0].entities.get_loc("item5")
     codes = [by_hand(code, own[role].values[5] / np.linalg.norm(own[role].values[5]))[0]
              for code, role in zip(network.modalities, own, strict=True)]
-    np.testing.assert_allclose(states[5], eta[5] + entities[place] + 0.3 * sum(codes), rtol=1e-4, atol=1e-5)
+    scale = SMALL["code_scale"]
+    np.testing.assert_allclose(states[5], eta[5] + entities[place] + scale * sum(codes), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(states[BARE], eta[BARE], rtol=1e-6)
 
 
@@ -124,7 +125,7 @@ def test_content_of_the_plus_version_has_a_code_of_its_own(planted, described, o
                for part, made in zip(more.model.modalities, own.values(), strict=False))
     eta, entities = (ops.convert_to_numpy(table)[place] for table, place in (
         (more.model.items, 3), (more.model.entities, described["triples"][0].entities.get_loc("item3"))))
-    np.testing.assert_allclose(more.factors()[1][3], eta + entities + rest + code, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(more.factors()[1][3], eta + entities + SMALL["code_scale"] * (rest + code), rtol=1e-4, atol=1e-5)
 
 
 def test_an_entity_in_no_triple_counts_as_none(described):
