@@ -125,7 +125,8 @@ def test_content_of_the_plus_version_has_a_code_of_its_own(planted, described, o
                for part, made in zip(more.model.modalities, own.values(), strict=False))
     eta, entities = (ops.convert_to_numpy(table)[place] for table, place in (
         (more.model.items, 3), (more.model.entities, described["triples"][0].entities.get_loc("item3"))))
-    np.testing.assert_allclose(more.factors()[1][3], eta + entities + SMALL["code_scale"] * (rest + code), rtol=1e-4, atol=1e-5)
+    expected = eta + entities + SMALL["code_scale"] * (rest + code)
+    np.testing.assert_allclose(more.factors()[1][3], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_an_entity_in_no_triple_counts_as_none(described):
