@@ -93,7 +93,8 @@ def placed_many(specs: Sequence[ColdSpec], scheduler: str | None = None) -> list
     for spec in specs:
         check_names(spec.run)
         cold_items(dataset_of(spec.run), spec.share, spec.seed)
-    return in_order(placed, _lost, lambda spec: _folder(spec, dataset_of(spec.run)), specs, scheduler)
+    return in_order(placed, _lost, lambda spec: _folder(spec, dataset_of(spec.run)), specs, scheduler,
+                    lambda spec: spec.run.model)
 
 
 def prepared(spec: ColdSpec, dataset: Dataset) -> tuple[np.ndarray, Interactions, Dataset, Interactions]:

@@ -29,6 +29,8 @@ from mrlm_core.study.scheduler import LOCAL, Lost, each
 from mrlm_core.study.spec import RunSpec, dataset_folder
 from mrlm_core.training.time_limit import ENDLESS, OutOfTime, within
 
+LONGEST_FIRST = ("mrlm", "deep", "control", "simple")  # families
+
 Run: TypeAlias = Callable[[Stages, Path], tuple[dict[str, Any], pd.DataFrame]]
 Spec = TypeVar("Spec")
 Result = TypeVar("Result")
@@ -91,7 +93,8 @@ def run_many(
         if fixed_ratio is not None:
             _check_fixed(spec, fixed_ratio)
     run, lost = (partial(make, fixed_ratio=fixed_ratio) for make in (run_or_load, lost_record))
-    return in_order(run, lost, lambda spec: _folder(spec, dataset_of(spec), fixed_ratio), specs, scheduler)
+    return in_order(run, lost, lambda spec: _folder(spec, dataset_of(spec), fixed_ratio), specs, scheduler,
+                    lambda spec: spec.model)
 
 
 def check_names(spec: RunSpec) -> None:
@@ -103,15 +106,17 @@ def check_names(spec: RunSpec) -> None:
 
 def in_order(
     run: Callable[[Spec], RunRecord], lost: Callable[[Spec, Lost], RunRecord], folder_of: Callable[[Spec], Path],
-    specs: Sequence[Spec], scheduler: str | None,
+    specs: Sequence[Spec], scheduler: str | None, model_of: Callable[[Spec], str],
 ) -> list[RunRecord]:
     """``run`` of each of ``specs``, in their order; ``lost`` makes the record of one whose workers died, or which the
     data make impossible (that is raised where it is the only one).
 
     What has a record in ``folder_of`` it is read here, and only the rest goes to ``scheduler``: to start the workers of
-    this machine takes longer than many a run, and for a single one nothing is gained.
+    this machine takes longer than many a run, and for a single one nothing is gained. What takes longest goes there
+    first, else one worker is still at it when the others have nothing left.
     """
     away = [place for place, spec in enumerate(specs) if scheduler and not _done(folder_of(spec))]
+    away.sort(key=lambda place: LONGEST_FIRST.index(registry.row(model_of(specs[place])).family))
     if scheduler == LOCAL and len(away) < 2:
         away, scheduler = [], None
     here = [place for place in range(len(specs)) if place not in away]

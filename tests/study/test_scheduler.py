@@ -108,6 +108,20 @@ def test_what_has_a_record_and_what_is_alone_runs_here(workspace: Path, monkeypa
     assert sent == [([spec.model for spec in specs], None)]
 
 
+def test_what_takes_longest_is_handed_out_first(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    def none_run(function: Any, arguments: list[RunSpec], scheduler: str | None = None) -> Iterator[tuple[int, Any]]:
+        sent.extend(spec.model for spec in arguments)
+        return iter([(place, Lost("planted")) for place in range(len(arguments))])
+
+    monkeypatch.setattr(run, "each", none_run)
+    models = ("Popularity", "MRLM-R", "CKE", "EASE", "MRLM", "U-GFRL")
+    records = run_many([RunSpec("shop", name, preset="tiny", seed=44) for name in models], scheduler.LOCAL)
+    assert sent == ["MRLM", "U-GFRL", "CKE", "MRLM-R", "Popularity", "EASE"]
+    assert [record.label for record in records] == list(models)
+
+
 def test_records_on_two_workers_are_those_made_here_bit_for_bit(workspace: Path, address: str) -> None:
     here = run_many(SPECS)
     assert not any(record.failed for record in here), [record.data.get("error") for record in here]
