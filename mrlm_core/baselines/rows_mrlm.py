@@ -8,6 +8,7 @@ from typing import Any
 
 from mrlm_core.baselines import rows_simple
 from mrlm_core.baselines.row import EVERY, Row
+from mrlm_core.baselines.spaces import DIMS
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 _MRLM_SEARCH: dict[str, Sequence[Any]] = {
@@ -99,7 +100,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": ("choice", [16, 32, 64, 128]),
+            "dim": DIMS,
             "unobserved_weight": _IALS.search["unobserved_weight"],
             "factor_l2": _IALS.search["l2"],
             "drawn": ("float", 0.3, 10.0, True),
