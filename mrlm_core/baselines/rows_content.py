@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from mrlm_core.baselines.row import Row
-from mrlm_core.baselines.spaces import DIMS
+from mrlm_core.baselines.spaces import (
+    DIMS,
+    FACTOR_EPOCHS,
+    FACTOR_L2,
+    FACTOR_L2S,
+    FREQUENCY_EXPONENT,
+    UNOBSERVED_WEIGHT,
+    UNOBSERVED_WEIGHTS,
+)
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 ROWS: tuple[Row, ...] = (
@@ -52,10 +60,10 @@ ROWS: tuple[Row, ...] = (
         reads=("audio",),
         defaults={
             "dim": 200,
-            "factor_l2": 0.01,
-            "unobserved_weight": 0.1,
-            "frequency_exponent": 1.0,
-            "factor_epochs": 10,
+            "factor_l2": FACTOR_L2,
+            "unobserved_weight": UNOBSERVED_WEIGHT,
+            "frequency_exponent": FREQUENCY_EXPONENT,
+            "factor_epochs": FACTOR_EPOCHS,
             "units": 512,
             "dropout": 0.5,
             "true_factors_from": 0,
@@ -66,8 +74,8 @@ ROWS: tuple[Row, ...] = (
         },
         search={
             "dim": ("choice", [64, 128, 200]),
-            "factor_l2": ("float", 1e-3, 0.1, True),
-            "unobserved_weight": ("float", 0.01, 1.0, True),
+            "factor_l2": FACTOR_L2S,
+            "unobserved_weight": UNOBSERVED_WEIGHTS,
             "units": ("choice", [256, 512, 1024, 2048]),
             "dropout": ("choice", [0.2, 0.5, 0.7]),
             "learning_rate": ("float", 1e-4, 3e-3, True),

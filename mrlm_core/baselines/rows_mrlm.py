@@ -8,7 +8,15 @@ from typing import Any
 
 from mrlm_core.baselines import rows_simple
 from mrlm_core.baselines.row import EVERY, Row
-from mrlm_core.baselines.spaces import DIMS
+from mrlm_core.baselines.spaces import (
+    DIMS,
+    FACTOR_EPOCHS,
+    FACTOR_L2,
+    FACTOR_L2S,
+    FREQUENCY_EXPONENT,
+    UNOBSERVED_WEIGHT,
+    UNOBSERVED_WEIGHTS,
+)
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 _MRLM_SEARCH: dict[str, Sequence[Any]] = {
@@ -30,7 +38,7 @@ _MRLM = Row(
     adaptation="Where the paper is silent or cannot be meant literally, the defaults of chapter 10; with preset laptop "
     "vectors shorter than those of Table 2 and three times its learning rate; audio, not in the paper, weighs 0.2.",
 )
-_BPR_MF, _IALS = (next(row for row in rows_simple.ROWS if row.name == name) for name in ("BPR-MF", "iALS"))
+_BPR_MF = next(row for row in rows_simple.ROWS if row.name == "BPR-MF")
 
 ROWS: tuple[Row, ...] = (
     *(
@@ -76,11 +84,11 @@ ROWS: tuple[Row, ...] = (
         reads=(EVERY,),
         defaults={
             "start": "factors",
-            "dim": _IALS.defaults["dim"],
-            "factor_l2": _IALS.defaults["l2"],
-            "unobserved_weight": _IALS.defaults["unobserved_weight"],
-            "frequency_exponent": _IALS.defaults["frequency_exponent"],
-            "factor_epochs": _IALS.defaults["epochs"],
+            "dim": 64,
+            "factor_l2": FACTOR_L2,
+            "unobserved_weight": UNOBSERVED_WEIGHT,
+            "frequency_exponent": FREQUENCY_EXPONENT,
+            "factor_epochs": FACTOR_EPOCHS,
             "drawn": 3.0,
             "learn_start": True,
             "skip": True,
@@ -101,8 +109,8 @@ ROWS: tuple[Row, ...] = (
         },
         search={
             "dim": DIMS,
-            "unobserved_weight": _IALS.search["unobserved_weight"],
-            "factor_l2": _IALS.search["l2"],
+            "unobserved_weight": UNOBSERVED_WEIGHTS,
+            "factor_l2": FACTOR_L2S,
             "drawn": ("float", 0.3, 10.0, True),
             "learning_rate": ("float", 3e-5, 1e-3, True),
         },

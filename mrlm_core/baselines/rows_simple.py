@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from mrlm_core.baselines.row import EVERY, Row
-from mrlm_core.baselines.spaces import DIMS
+from mrlm_core.baselines.spaces import (
+    DIMS,
+    FACTOR_EPOCHS,
+    FACTOR_L2,
+    FACTOR_L2S,
+    FREQUENCY_EXPONENT,
+    UNOBSERVED_WEIGHT,
+    UNOBSERVED_WEIGHTS,
+)
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 _BINARY = "Trained on binarised positives: ratings below the threshold are left out."
@@ -47,11 +55,12 @@ ROWS: tuple[Row, ...] = (
         name="iALS",
         module="mrlm_core.baselines.ials",
         cls="IALS",
-        defaults={"dim": 64, "l2": 0.01, "unobserved_weight": 0.1, "frequency_exponent": 1.0, "epochs": 10},
+        defaults={"dim": 64, "l2": FACTOR_L2, "unobserved_weight": UNOBSERVED_WEIGHT,
+                  "frequency_exponent": FREQUENCY_EXPONENT, "epochs": FACTOR_EPOCHS},
         search={
             "dim": DIMS,
-            "l2": ("float", 1e-3, 0.1, True),
-            "unobserved_weight": ("float", 0.01, 1.0, True),
+            "l2": FACTOR_L2S,
+            "unobserved_weight": UNOBSERVED_WEIGHTS,
             "epochs": ("int", 5, 20),
         },
         citation="rendle2022ials",
