@@ -15,7 +15,7 @@ from mrlm_core.study.figures import MARKERS, canvas
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.sensitivity import clear, reach_of_seed
 from mrlm_core.study.tables import costs, intervals
-from mrlm_core.study.tune import best_so_far
+from mrlm_core.study.tune import FINALS, best_so_far
 
 LINE_STYLES = ("-", "--", ":", "-.")
 ALWAYS_NAMED = ("MRLM", "Popularity")
@@ -99,7 +99,7 @@ def searches(trials: pd.DataFrame, title: str, columns: int = 5) -> Figure:
     plt.close(figure)  # a notebook shows it where it is a value, not once more
     best = best_so_far(trials)
     for axes, model in zip(np.ravel(panels), models, strict=False):
-        own, line = trials[trials["model"] == model], best[best["model"] == model]
+        own, line = trials[(trials["model"] == model) & (trials["trial"] < FINALS)], best[best["model"] == model]
         axes.scatter(own["trial"], own["value"], s=12, color="0.5")
         axes.step(line["trial"], line["best"], where="post", color="C3" if model in ALWAYS_NAMED else "C0")
         axes.set_title(model, fontsize=9)

@@ -26,6 +26,8 @@ from mrlm_core.training.time_limit import ENDLESS, OutOfTime, within
 
 COLUMNS = ("model", "trial", "value", "state", "seconds", "hyperparameters", "error", "search", "device")
 STOPPED = "stopped at its share of the time"  # in place of an error: the trial counts with what it had reached
+TO_ITS_END = "trained to its end"  # the same, of a final
+FINALS = 1000  # numbers of trials from here on are finals
 
 
 class SearchError(UserError):
@@ -49,9 +51,12 @@ def tune(
     alone, on the split and seed of ``spec``. ``seconds`` of processor time, which other programs on the machine do not
     change, are shared out among the trials: a training that outlasts an equal share of what is left is stopped after
     the epoch, and counts with the best that it had reached. No trial starts once nothing is left; what all models
-    share, the preprocessing, does not count. A failed trial is recorded as failed and the search goes on. A search
-    that was interrupted, or asked for more, goes on; ``known`` are trials of searches on other machines, as
-    ``trials_of`` gives them, which are taken over. Raises SearchError when all failed. Gap G32.
+    share, the preprocessing, does not count. Where the default or the best was stopped, their scores tell which starts
+    faster: in two finals beyond the budget both train to their end, and the default stays unless it is beaten.
+
+    A failed trial is recorded as failed and the search goes on. A search that was interrupted, or asked for more, goes
+    on; ``known`` are trials of searches on other machines, as ``trials_of`` gives them, which are taken over. Raises
+    SearchError when all failed. Gap G32.
     """
     if n_trials <= 1 or not _searchable(spec, dataset):
         return Search(spec, pd.DataFrame(columns=COLUMNS))
@@ -65,8 +70,26 @@ def tune(
             problem(f"tuning of {spec.model}", "a trial that runs", f"all {len(trials)} failed, the first of "
                     f"{trials['error'][0]}", f"Correct that; then remove {_journal(dataset)} to search anew.")
         )
-    best = _finished(study)[int(np.nanargmax(trials["value"]))]  # the first of equals
-    return Search(with_values(spec, best.user_attrs["values"]), trials)
+    first, best = done[0], done[int(np.nanargmax(trials["value"]))]  # the first of equals
+    values = best.user_attrs["values"]
+    if values and STOPPED in (first.user_attrs["error"], best.user_attrs["error"]):
+        values = _final(study, spec, values, made)
+    return Search(with_values(spec, values), pd.concat([trials, _finals(spec.model, study)], ignore_index=True))
+
+
+def _final(
+    study: Any, spec: RunSpec, values: Mapping[str, Any], made: Mapping[int, Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """The best of the settings that have trained to their end, the default and ``values`` among them."""
+    elsewhere = {row["hyperparameters"]: row for number, row in made.items() if number >= FINALS}
+    ended = [trial.user_attrs["values"] for trial in _finished(study, finals=True)]
+    for one in ({}, values):
+        if one not in ended:
+            trial = study.ask()
+            trial.set_user_attr("final", True)
+            _tell(study, trial, spec, one, ENDLESS, elsewhere.get(_as_json(one)))
+    ended = [trial for trial in _finished(study, finals=True) if trial.value is not None]
+    return max(ended, key=lambda trial: trial.value).user_attrs["values"] if ended else {}
 
 
 def tuned(
@@ -92,38 +115,48 @@ def tuned(
 def trials_of(specs: Sequence[RunSpec], dataset: Dataset) -> pd.DataFrame:
     """Every finished trial of the searches that ``tuned`` made of ``specs``, in one table, a row a trial.
 
-    Columns ``COLUMNS``: ``trial`` from 0, the default; ``value`` the validation Recall, NaN if it failed; ``state``
-    "COMPLETE" or "FAIL"; ``hyperparameters`` as JSON, those that differ from the default; ``error`` empty if none, or
-    STOPPED; ``device`` what it ran on, empty where that was not kept; ``search`` names model, default, space, data and
-    code, so that only equal ones are gone on with.
+    Columns ``COLUMNS``: ``trial`` from 0, the default, of a final from ``FINALS``; ``value`` the validation Recall, NaN
+    if it failed; ``state`` "COMPLETE" or "FAIL"; ``hyperparameters`` as JSON, those that differ from the default;
+    ``error`` empty if none, STOPPED, or of a final TO_ITS_END; ``device`` what it ran on, empty where that was not
+    kept; ``search`` names model, default, space, data and code, so that only equal ones are gone on with.
     """
     if not _journal(dataset).exists():
         return pd.DataFrame(columns=COLUMNS)
     tables = []
     for spec in _first_of_each_model(specs):
         if _searchable(spec, dataset):
-            tables.append(_table(spec.model, _study(spec, dataset)))
+            study = _study(spec, dataset)
+            tables += [_table(spec.model, study), _finals(spec.model, study)]
     return pd.concat([table for table in tables if len(table)] or [pd.DataFrame(columns=COLUMNS)], ignore_index=True)
 
 
 def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
-    """Columns model, trial, best: the best value of a model's trials up to each; NaN before the first that ran."""
+    """Columns model, trial, best: the best value of a model's trials up to each; NaN before the first that ran.
+
+    Finals are left out.
+    """
+    trials = trials[trials["trial"] < FINALS]
     ordered = trials.sort_values(["model", "trial"], kind="stable")
     best = ordered["value"].astype(float).fillna(-np.inf).groupby(ordered["model"]).cummax().replace(-np.inf, np.nan)
     return ordered[["model", "trial"]].assign(best=best).loc[trials.index].reset_index(drop=True)
 
 
 def outcome(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a model: settings tried, failed, stopped by the clock, minutes, the default's value, the best value and
-    the settings of it."""
+    """One row a model: settings tried, failed, stopped by the clock, minutes, the default's value, the best value, the
+    same two where they trained to their end in a final, and the settings chosen."""
     rows = {}
-    for model, own in trials.groupby("model", sort=False):
+    for model, both in trials.groupby("model", sort=False):
+        own, finals = both[both["trial"] < FINALS], both[both["trial"] >= FINALS]
+        ranked = finals if finals["value"].notna().any() else own
         values = own.set_index("trial")["value"]
-        best = None if values.isna().all() else own["hyperparameters"].iloc[int(np.nanargmax(values))]
+        best = None if values.isna().all() else ranked["hyperparameters"].iloc[int(np.nanargmax(ranked["value"]))]
+        is_default = finals["hyperparameters"] == _as_json({})
         rows[model] = {
             "tried": len(own), "failed": int(values.isna().sum()), "stopped": int((own["error"] == STOPPED).sum()),
-            "minutes": own["seconds"].sum() / 60,
+            "minutes": both["seconds"].sum() / 60,
             "default": values.get(0, np.nan), "best": values.max(),
+            "default at its end": finals.loc[is_default, "value"].max(),
+            "best at its end": finals.loc[~is_default, "value"].max(),
             "chosen": "none ran" if best is None else _readable(best),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
@@ -144,6 +177,15 @@ def _run_trial(study: Any, spec: RunSpec, number: int, share: float, made: Mappi
     study.sampler = optuna.samplers.RandomSampler(seed=seed)
     trial = study.ask()
     values = {} if number == 0 else _suggest(trial, registry.row(spec.model).search)
+    _tell(study, trial, spec, values, share, made)
+
+
+def _tell(
+    study: Any, trial: Any, spec: RunSpec, values: Mapping[str, Any], share: float, made: Mapping[str, Any] | None
+) -> None:
+    """Run ``trial`` with ``values``, or take what was ``made`` of it elsewhere, and keep what it gave."""
+    import optuna
+
     trial.set_user_attr("values", values)
     value, seconds, error, ran_on = (
         (*_score(spec, values, share), device()) if made is None
@@ -226,21 +268,31 @@ def _first_of_each_model(specs: Sequence[RunSpec]) -> list[RunSpec]:
     return list(first.values())
 
 
-def _finished(study: Any) -> list[Any]:
-    """The trials that ended, well or not; one that was killed did not."""
-    return [trial for trial in study.trials if trial.state.is_finished()]
+def _finished(study: Any, finals: bool = False) -> list[Any]:
+    """The trials of the search, or its finals, that ended, well or not; one that was killed did not."""
+    return [trial for trial in study.trials
+            if trial.state.is_finished() and trial.user_attrs.get("final", False) == finals]
 
 
 def _seconds(trial: Any) -> float:
     return float(trial.user_attrs["seconds"])
 
 
-def _table(model: str, study: Any) -> pd.DataFrame:
+def _finals(model: str, study: Any) -> pd.DataFrame:
+    table = _table(model, study, finals=True)
+    return table.assign(trial=table["trial"] + FINALS, error=table["error"].replace("", TO_ITS_END))
+
+
+def _as_json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True)
+
+
+def _table(model: str, study: Any, finals: bool = False) -> pd.DataFrame:
     rows = [
         (model, number, np.nan if trial.value is None else trial.value, trial.state.name, _seconds(trial),
-         json.dumps(trial.user_attrs["values"], sort_keys=True), trial.user_attrs["error"], study.study_name,
+         _as_json(trial.user_attrs["values"]), trial.user_attrs["error"], study.study_name,
          trial.user_attrs.get("device", ""))
-        for number, trial in enumerate(_finished(study))
+        for number, trial in enumerate(_finished(study, finals))
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"value": float, "seconds": float})
 

@@ -15,7 +15,17 @@ from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, release, run, run_or_load, tune
 from mrlm_core.study.key import run_key
-from mrlm_core.study.tune import COLUMNS, STOPPED, SearchError, best_so_far, outcome, trials_of, tuned
+from mrlm_core.study.tune import (
+    COLUMNS,
+    FINALS,
+    STOPPED,
+    TO_ITS_END,
+    SearchError,
+    best_so_far,
+    outcome,
+    trials_of,
+    tuned,
+)
 from mrlm_core.training.time_limit import OutOfTime, within
 
 
@@ -64,7 +74,56 @@ def test_a_training_that_outlasts_its_share_counts_with_what_it_had_reached(shop
     record = run_or_load(search.best)
     assert record.data["epochs"]["run"] == 5 == len(record.data["history"])
     again = tune.tune(spec, shop, 3, 1e9).trials
-    assert list(again["error"]) == [STOPPED, "", ""]
+    assert list(again["error"])[:3] == [STOPPED, "", ""]
+
+
+def test_what_was_stopped_by_the_clock_meets_the_default_in_a_final(
+    shop: Dataset, ease: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first trial of two is stopped and scores low; trained to its end the default beats what the other found."""
+    asked: list[tuple[dict, float]] = []
+    scores = {"search": [0.1, 0.2], "end": {"default": 0.5, "other": 0.4}}
+
+    def scored(spec: RunSpec, values: dict, share: float) -> tuple[float, float, str]:
+        asked.append((values, share))
+        if share < 1e6:
+            return scores["search"][len(asked) - 1], 1.0, STOPPED
+        return scores["end"]["other" if values else "default"], 9.0, ""
+
+    monkeypatch.setattr(tune, "_score", scored)
+    search = tune.tune(ease, shop, 2, 100.0)
+    assert [bool(values) for values, _ in asked] == [False, True, False, True]
+    assert search.best == ease, "the default stays"
+    assert list(search.trials["trial"]) == [0, 1, FINALS, FINALS + 1]
+    assert list(search.trials["error"]) == [STOPPED, STOPPED, TO_ITS_END, TO_ITS_END]
+    row = outcome(search.trials).loc["EASE"]
+    assert row[["tried", "default", "best"]].tolist() == [2, 0.1, 0.2]
+    assert row[["default at its end", "best at its end"]].tolist() == [0.5, 0.4]
+    assert row["chosen"] == "the default"
+    assert best_so_far(search.trials)["best"].tolist() == [0.1, 0.2]
+    assert tune.tune(ease, shop, 2, 100.0).trials.equals(search.trials)
+    assert len(asked) == 4, "a search that has ended was made again"
+    pd.testing.assert_frame_equal(trials_of([ease], shop), search.trials)
+    tune._journal(shop).rename(tune._journal(shop).with_suffix(".elsewhere"))
+    try:
+        taken = tune.tune(ease, shop, 2, 100.0, known=search.trials)
+    finally:
+        tune._journal(shop).with_suffix(".elsewhere").rename(tune._journal(shop))
+    assert taken.trials.equals(search.trials)
+    assert taken.best == ease
+    assert len(asked) == 4, "trials of another machine were made again"
+
+
+def test_in_a_final_the_better_one_wins_and_a_search_without_the_clock_has_none(
+    shop: Dataset, ease: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "_score", lambda spec, values, share: (
+        (0.6 if values else 0.5, 9.0, "") if share > 1e6 else (0.2 if values else 0.1, 1.0, STOPPED)))
+    search = tune.tune(ease, shop, 2, 100.0)
+    assert search.best.hyperparameters == json.loads(search.trials["hyperparameters"][1]) != {}
+    whole = replace(ease, split_seed=7)
+    monkeypatch.setattr(tune, "_score", lambda spec, values, share: (0.2 if values else 0.1, 1.0, ""))
+    assert list(tune.tune(whole, shop, 2, 100.0).trials["trial"]) == [0, 1]
 
 
 def test_the_limit_of_a_trial_is_that_of_the_model_and_not_of_what_it_is_fed(shop: Dataset, ease: RunSpec) -> None:
