@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
+from mrlm_core.baselines import spaces
 from mrlm_core.baselines.row import Row
-from mrlm_core.baselines.spaces import (
-    DIMS,
-    FACTOR_EPOCHS,
-    FACTOR_L2,
-    FACTOR_L2S,
-    FREQUENCY_EXPONENT,
-    UNOBSERVED_WEIGHT,
-    UNOBSERVED_WEIGHTS,
-)
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 ROWS: tuple[Row, ...] = (
@@ -36,7 +28,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": DIMS,
+            "dim": spaces.DIMS,
             "code_scale": ("float", 0.01, 1.0, True),
             "triples_weight": ("float", 0.01, 1.0, True),
             "reconstruction_weight": ("float", 0.01, 10.0, True),
@@ -60,10 +52,10 @@ ROWS: tuple[Row, ...] = (
         reads=("audio",),
         defaults={
             "dim": 200,
-            "factor_l2": FACTOR_L2,
-            "unobserved_weight": UNOBSERVED_WEIGHT,
-            "frequency_exponent": FREQUENCY_EXPONENT,
-            "factor_epochs": FACTOR_EPOCHS,
+            "factor_l2": spaces.FACTOR_L2,
+            "unobserved_weight": spaces.UNOBSERVED_WEIGHT,
+            "frequency_exponent": spaces.FREQUENCY_EXPONENT,
+            "factor_epochs": spaces.FACTOR_EPOCHS,
             "units": 512,
             "dropout": 0.5,
             "true_factors_from": 0,
@@ -74,8 +66,8 @@ ROWS: tuple[Row, ...] = (
         },
         search={
             "dim": ("choice", [64, 128, 200]),
-            "factor_l2": FACTOR_L2S,
-            "unobserved_weight": UNOBSERVED_WEIGHTS,
+            "factor_l2": spaces.FACTOR_L2S,
+            "unobserved_weight": spaces.UNOBSERVED_WEIGHTS,
             "units": ("choice", [256, 512, 1024, 2048]),
             "dropout": ("choice", [0.2, 0.5, 0.7]),
             "learning_rate": ("float", 1e-4, 3e-3, True),

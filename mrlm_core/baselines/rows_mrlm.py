@@ -6,17 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mrlm_core.baselines import rows_simple
+from mrlm_core.baselines import rows_simple, spaces
 from mrlm_core.baselines.row import EVERY, Row
-from mrlm_core.baselines.spaces import (
-    DIMS,
-    FACTOR_EPOCHS,
-    FACTOR_L2,
-    FACTOR_L2S,
-    FREQUENCY_EXPONENT,
-    UNOBSERVED_WEIGHT,
-    UNOBSERVED_WEIGHTS,
-)
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 _MRLM_SEARCH: dict[str, Sequence[Any]] = {
@@ -85,10 +76,10 @@ ROWS: tuple[Row, ...] = (
         defaults={
             "start": "factors",
             "dim": 64,
-            "factor_l2": FACTOR_L2,
-            "unobserved_weight": UNOBSERVED_WEIGHT,
-            "frequency_exponent": FREQUENCY_EXPONENT,
-            "factor_epochs": FACTOR_EPOCHS,
+            "factor_l2": spaces.FACTOR_L2,
+            "unobserved_weight": spaces.UNOBSERVED_WEIGHT,
+            "frequency_exponent": spaces.FREQUENCY_EXPONENT,
+            "factor_epochs": spaces.FACTOR_EPOCHS,
             "drawn": 3.0,
             "learn_start": True,
             "skip": True,
@@ -108,9 +99,9 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": DIMS,
-            "unobserved_weight": UNOBSERVED_WEIGHTS,
-            "factor_l2": FACTOR_L2S,
+            "dim": spaces.DIMS,
+            "unobserved_weight": spaces.UNOBSERVED_WEIGHTS,
+            "factor_l2": spaces.FACTOR_L2S,
             "drawn": ("float", 0.3, 10.0, True),
             "learning_rate": ("float", 3e-5, 1e-3, True),
         },

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
+from mrlm_core.baselines import spaces
 from mrlm_core.baselines.row import EVERY, Row
-from mrlm_core.baselines.spaces import (
-    DIMS,
-    FACTOR_EPOCHS,
-    FACTOR_L2,
-    FACTOR_L2S,
-    FREQUENCY_EXPONENT,
-    UNOBSERVED_WEIGHT,
-    UNOBSERVED_WEIGHTS,
-)
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 _BINARY = "Trained on binarised positives: ratings below the threshold are left out."
@@ -55,12 +47,12 @@ ROWS: tuple[Row, ...] = (
         name="iALS",
         module="mrlm_core.baselines.ials",
         cls="IALS",
-        defaults={"dim": 64, "l2": FACTOR_L2, "unobserved_weight": UNOBSERVED_WEIGHT,
-                  "frequency_exponent": FREQUENCY_EXPONENT, "epochs": FACTOR_EPOCHS},
+        defaults={"dim": 64, "l2": spaces.FACTOR_L2, "unobserved_weight": spaces.UNOBSERVED_WEIGHT,
+                  "frequency_exponent": spaces.FREQUENCY_EXPONENT, "epochs": spaces.FACTOR_EPOCHS},
         search={
-            "dim": DIMS,
-            "l2": FACTOR_L2S,
-            "unobserved_weight": UNOBSERVED_WEIGHTS,
+            "dim": spaces.DIMS,
+            "l2": spaces.FACTOR_L2S,
+            "unobserved_weight": spaces.UNOBSERVED_WEIGHTS,
             "epochs": ("int", 5, 20),
         },
         citation="rendle2022ials",
@@ -79,7 +71,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": DIMS,
+            "dim": spaces.DIMS,
             "learning_rate": ("float", 5e-3, 0.2, True),
             "l2": ("float", 1e-4, 0.1, True),
         },
@@ -155,7 +147,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": DIMS,
+            "dim": spaces.DIMS,
             "layers": ("int", 1, 4),
             "learning_rate": ("float", 5e-4, 1e-2, True),
             "l2": ("float", 1e-6, 1e-2, True),
@@ -180,7 +172,7 @@ ROWS: tuple[Row, ...] = (
             "patience": PATIENCE,
         },
         search={
-            "dim": DIMS,
+            "dim": spaces.DIMS,
             "content_dim": ("choice", [32, 64, 128]),
             "learning_rate": ("float", 5e-3, 0.2, True),
             "l2": ("float", 1e-4, 0.1, True),

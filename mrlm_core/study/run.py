@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix
 from tqdm.auto import tqdm
 
 from mrlm_core.baselines import registry
@@ -249,8 +250,7 @@ def _run(
 
 def _asked_for_training(parts: Interactions) -> Interactions:
     """``parts`` with the training positives as the test and nothing known before."""
-    none = parts.train_rated.multiply(0).tocsr()
-    none.eliminate_zeros()
+    none = csr_matrix(parts.train.shape, dtype=np.float32)
     return replace(parts, test=parts.train, train_rated=none, validation_rated=none)
 
 
