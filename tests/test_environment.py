@@ -1,6 +1,9 @@
 """The three descriptions of the environment agree, and the lock names no package index."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -13,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
 LOCKED_EXTRAS = [text for extra in ("dask", "dev") for text in PROJECT["optional-dependencies"][extra]]
+KERNELS = "TF_ENABLE_ONEDNN_OPTS"
 LOCK = (ROOT / "requirements.lock").read_text()
 
 
@@ -60,3 +64,13 @@ def test_setup_can_build_the_package_from_the_lock_alone():
     for text in build["requires"]:
         wanted = Requirement(text)
         assert wanted.specifier.contains(pins()[canonicalize_name(wanted.name)])
+
+
+@pytest.mark.parametrize(("chosen", "used"), [(None, "1"), ("0", "0")])
+def test_package_chooses_tensorflows_kernels_unless_the_user_has(chosen, used):
+    """By itself TensorFlow takes others on other processors, which round differently."""
+    environment = {name: value for name, value in os.environ.items() if name != KERNELS}
+    asked = {**environment, **({KERNELS: chosen} if chosen else {})}
+    code = f"import os, mrlm_core; print(os.environ[{KERNELS!r}])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=asked, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == used

@@ -105,12 +105,19 @@ def unchecked_parameters(cells) -> list[str]:
     return [] if first and "check_parameters()" in first["source"] else ["the imports do not end in check_parameters()"]
 
 
+def keras_too_early(cells) -> list[str]:
+    """The package chooses TensorFlow's kernels, which it can only before TensorFlow is imported."""
+    code = "\n".join(cell["source"] for cell in cells if cell["cell_type"] == "code")
+    imported = re.findall(r"^(?:import|from) (keras|tensorflow|mrlm_core)\b", code, re.M)
+    return [] if imported[:1] in ([], ["mrlm_core"]) else [f"{imported[0]} is imported before mrlm_core"]
+
+
 def machine_paths(cells) -> list[str]:
     return [cell["id"] for cell in cells if re.search(r"[\"'(\s]/(home|work|tmp|Users|root|mnt)/", cell["source"])]
 
 
 FORM = (outputs, ids, long_cells, title, headings, bare_code, parameters, unchecked_parameters, exercise,
-        loops_that_train, machine_paths)
+        loops_that_train, keras_too_early, machine_paths)
 
 
 def read(path: Path) -> list:
@@ -194,6 +201,7 @@ def test_a_good_chapter_has_no_fault():
         (exercise, {"exercise": "## The end\n\nDone."}),
         (loops_that_train, {"work": ">optimizer.apply(gradients)"}),
         (unchecked_parameters, {"imports": ">import numpy"}),
+        (keras_too_early, {"imports": ">import keras\n\nfrom mrlm_core.study import check_parameters"}),
         (machine_paths, {"work": ">open('/home/me/x')"}),
     ],
 )
