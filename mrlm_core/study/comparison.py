@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mrlm_core.baselines import registry
+from mrlm_core.study.key import SHARED
 from mrlm_core.study.spec import RunSpec
 
 # The method, what is left of it without modalities, its repair, and who it is to beat where training is random: chosen
@@ -42,5 +43,4 @@ def settings_for(model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     if registry.row(model).family == "mrlm":
         return dict(settings)
-    shared = ("protocol.", "preprocessing.", "model.embedding_dim")
-    return {key: value for key, value in settings.items() if key.startswith(shared)}
+    return {key: value for key, value in settings.items() if key.startswith(SHARED)}

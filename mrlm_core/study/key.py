@@ -10,6 +10,9 @@ from mrlm_core.preprocessing import features, initial_features
 from mrlm_core.study.inputs import encoded
 from mrlm_core.study.spec import RunSpec
 
+# Settings that reach every model whose inputs are made by the pipeline; MRLM's family reads all of them.
+SHARED = ("protocol.", "preprocessing.", "model.embedding_dim")
+
 # What every run's numbers depend on besides its model; models that read more add the pipeline.
 PROTOCOL_MODULES = ("mrlm_core.evaluation.metrics", "mrlm_core.datasets.splits", "mrlm_core.datasets.contract")
 
@@ -17,8 +20,9 @@ PROTOCOL_MODULES = ("mrlm_core.evaluation.metrics", "mrlm_core.datasets.splits",
 def run_key(spec: RunSpec, dataset: Dataset) -> str:
     """Names the record: hash of spec, settings and defaults that this model reads, data, and the code that computes."""
     resolved = spec.resolved()
-    if not _reads_pipeline(spec):  # then only the protocol matters, whatever the preset
-        resolved["settings"] = {k: v for k, v in settings_of(spec.config).items() if k.startswith("protocol.")}
+    if registry.row(spec.model).family != "mrlm":  # then some settings matter, whatever the preset
+        read = SHARED if _reads_pipeline(spec) else "protocol."
+        resolved["settings"] = {k: v for k, v in settings_of(spec.config).items() if k.startswith(read)}
         resolved.pop("preset")
     resolved["dataset"], resolved["backend"] = dataset.name, keras_backend()  # another one rounds otherwise
     encoders = [choice.inputs(spec.config.preprocessing) for choice in _encoders(spec, dataset)]

@@ -112,6 +112,22 @@ def test_seed_split_and_settings_change_the_record(workspace: Path) -> None:
     assert len(keys) == 4
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "named_by_it"),
+    [("training.learning_rate", 0.5, {"MRLM"}), ("preprocessing.clustering", "kmeans", {"MRLM", "VBPR"}),
+     ("model.embedding_dim", 8, {"MRLM", "VBPR"}), ("protocol.candidates", "rated", {"MRLM", "VBPR", "EASE"})],
+)
+def test_a_run_is_named_by_the_settings_that_its_model_reads(
+    workspace: Path, setting: str, value: object, named_by_it: set
+) -> None:
+    data, changed = load_dataset(workspace / "data" / "shop"), set()
+    for model in ("MRLM", "VBPR", "EASE"):
+        spec = RunSpec("shop", model, preset="tiny")
+        if run_key(replace(spec, settings={setting: value}), data) != run_key(spec, data):
+            changed.add(model)
+    assert changed == named_by_it
+
+
 def test_another_models_row_changes_no_key_and_the_own_one_does(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
