@@ -102,8 +102,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "preprocessing.transformer_tokens": 500_000,
         "preprocessing.cin_layers": (16, 16),
         "preprocessing.dnn_layers": (64,),
-        # On validation, one training each: on iot-shop the best of 0.003, 0.006 and 0.01, sooner than 0.003; on MovieLens
-        # latest-small above 0.01. Table 2's 0.001 was below 0.003 on both.
+        # On validation, one training each: on iot-shop the best of 0.003, 0.006 and 0.01, sooner than 0.003; on
+        # MovieLens latest-small above 0.01. Table 2's 0.001 was below 0.003 on both.
         "training.learning_rate": 0.006,
     },
     "tiny": {
