@@ -101,8 +101,12 @@ def joint_means(values: np.ndarray, repetitions: int = TEST_REPETITIONS, seed: i
 
 def interval(values: np.ndarray, seed: int = 0) -> Interval:
     """Mean over splits of the mean over users of ``values`` ``[splits, users]``, and its interval; NaN is no value."""
-    (drawn,) = joint_means(np.asarray(values, float)[None], REPETITIONS, seed)
-    return drawn.interval()
+    return intervals(np.asarray(values, float)[None], seed)[0]
+
+
+def intervals(values: np.ndarray, seed: int = 0) -> list[Interval]:
+    """``interval`` of each of ``values`` ``[K, splits, users]``: the same numbers, for little more than the first."""
+    return [drawn.interval() for drawn in joint_means(values, REPETITIONS, seed)]
 
 
 def _steps(n_splits: int, repetitions: int, rng: np.random.Generator) -> np.ndarray:

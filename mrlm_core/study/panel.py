@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from mrlm_core.evaluation.significance import Interval, interval
+from mrlm_core.evaluation.significance import Interval, intervals
 from mrlm_core.study.record import RunRecord
 
 
@@ -24,7 +24,7 @@ def by_split(runs: Iterable[tuple[int, pd.Series]]) -> pd.DataFrame:
     listed = list(runs)
     if not listed:
         return pd.DataFrame()
-    table = pd.DataFrame([values for _, values in listed])
+    table = pd.concat([values for _, values in listed], axis=1).T.astype(float)  # a frame made of rows is slow
     return table.groupby(np.array([split for split, _ in listed])).mean()  # a list would name columns
 
 
@@ -35,8 +35,16 @@ def values(records: Sequence[RunRecord], metric: str) -> pd.DataFrame:
 
 def mean(table: pd.DataFrame) -> Interval:
     """Mean over splits of the mean over users ``[splits, users]``, and its interval; NaN where there is no value."""
-    there = table.dropna(how="all")
-    return interval(there.to_numpy()) if len(there) else Interval(np.nan, np.nan, np.nan)
+    return means([table])[0]
+
+
+def means(tables: Sequence[pd.DataFrame]) -> list[Interval]:
+    """``mean`` of each of ``tables``; as a rule they have the same splits and users, and are drawn together."""
+    there = [table.dropna(how="all") for table in tables]
+    if len({table.shape for table in there}) > 1:
+        return [mean(table) for table in there]
+    nothing = Interval(np.nan, np.nan, np.nan)
+    return intervals(np.stack([table.to_numpy() for table in there])) if len(there[0]) else [nothing] * len(there)
 
 
 def gaps(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:

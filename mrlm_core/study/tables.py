@@ -39,8 +39,8 @@ def intervals(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFr
     rows: list[dict[str, Any]] = []
     for model, group in by_label(records).items():
         done = [record for record in group if not record.failed]
-        for metric in metrics:
-            interval = panel.mean(panel.values(done, metric))
+        found = panel.means([panel.values(done, metric) for metric in metrics])
+        for metric, interval in zip(metrics, found, strict=True):
             ends = {"low": np.clip(interval.low, 0, 1), "high": np.clip(interval.high, 0, 1)}
             rows.append({"model": model, "metric": metric, "mean": interval.mean, **ends, "runs": len(done),
                          "failed": sum(record.failed and not record.lack for record in group),
@@ -50,16 +50,20 @@ def intervals(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFr
 
 def compact(records: Sequence[RunRecord], metrics: Sequence[str]) -> pd.DataFrame:
     """Models x metrics as text "mean [low, high]"; failed runs say so."""
-    table = intervals(records, metrics)
-    table["text"] = [_cell(row) for _, row in table.iterrows()]
-    wide = table.pivot(index="model", columns="metric", values="text")
-    return wide.loc[list(by_label(records)), list(metrics)].rename_axis(index="Model", columns=None)
+    return _wide(intervals(records, metrics), metrics)
+
+
+def _wide(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """``intervals`` as ``compact`` shows them."""
+    text = table.assign(text=[_cell(row) for _, row in table.iterrows()])
+    wide = text.pivot(index="model", columns="metric", values="text")
+    return wide.loc[list(table["model"].unique()), list(metrics)].rename_axis(index="Model", columns=None)
 
 
 def styled(records: Sequence[RunRecord], metrics: Sequence[str], caption: str) -> Styler:
     """``compact`` for a page: the best mean of each column in bold, a caption above."""
-    means = intervals(records, metrics).pivot(index="model", columns="metric", values="mean")
-    text = compact(records, metrics)
+    table = intervals(records, metrics)
+    means, text = table.pivot(index="model", columns="metric", values="mean"), _wide(table, metrics)
     best = {metric: means[metric].idxmax() for metric in metrics if means[metric].notna().any()}
 
     def bold(column: pd.Series) -> list[str]:

@@ -56,3 +56,14 @@ def test_pairing_removes_what_users_share() -> None:
     gap, wide = panel.mean(panel.gaps(one, other)), panel.mean(one)
     assert (gap.mean, gap.low, gap.high) == pytest.approx((0.1, 0.1, 0.1))
     assert wide.high - wide.low > 0.1
+
+
+def test_drawn_together_each_table_has_the_interval_that_it_has_alone() -> None:
+    values = np.random.default_rng(3).random((3, 2, 40))
+    values[1, :, :9] = np.nan  # users without this metric
+    tables = [pd.DataFrame(table) for table in values]
+    for table, found in zip(tables, panel.means(tables), strict=True):
+        alone = panel.mean(table)
+        assert (found.mean, found.low, found.high) == pytest.approx((alone.mean, alone.low, alone.high), rel=1e-12)
+    tables[2] = tables[2].iloc[:1]  # another number of splits
+    assert panel.means(tables) == [panel.mean(table) for table in tables]
