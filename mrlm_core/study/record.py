@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -162,8 +163,13 @@ def accelerators() -> list[str]:
 
 
 def device() -> str:
-    """What computes: the accelerators, else the processor, by its name where Linux tells it, and its cores."""
-    return ", ".join(accelerators()) or f"CPU, {_processor()}, {platform.machine()}, {_cores()} cores"
+    """What computes: the accelerators, else the processor, by its name where Linux tells it, and its cores.
+
+    And that oneDNN's kernels are off, where a user has turned them off: others round differently.
+    """
+    plain = keras_backend() == "tensorflow" and os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    cpu = f"CPU, {_processor()}, {platform.machine()}, {_cores()} cores{', without oneDNN' * plain}"
+    return ", ".join(accelerators()) or cpu
 
 
 def _processor() -> str:
@@ -174,6 +180,4 @@ def _processor() -> str:
 
 
 def _cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

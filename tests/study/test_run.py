@@ -82,6 +82,17 @@ def test_record_names_everything_that_made_it(workspace: Path) -> None:
     assert data["test"]["recall@20"] == pytest.approx(per_user["recall@20"].mean(), abs=1e-12)
 
 
+def test_a_record_says_when_kernels_are_not_the_usual_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an accelerator computes, the processor's kernels do not matter."""
+    monkeypatch.setattr(record, "accelerators", lambda: [])
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    usual = record.device()
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert record.device() == f"{usual}, without oneDNN"
+    monkeypatch.setattr(record, "accelerators", lambda: ["a card"])
+    assert record.device() == "a card"
+
+
 def test_failure_is_recorded_and_the_rest_go_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("planted")
