@@ -74,3 +74,12 @@ def test_package_chooses_tensorflows_kernels_unless_the_user_has(chosen, used):
     code = f"import os, mrlm_core; print(os.environ[{KERNELS!r}])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=asked, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == used
+
+
+@pytest.mark.parametrize(("given", "trimmed"), [([], True), (["EPOCHS="], False)])
+def test_make_book_ends_trainings_sooner_unless_told_otherwise(given, trimmed):
+    environment = {name: value for name, value in os.environ.items() if name != "EPOCHS"}
+    make = ["make", "-n", "book", *given]
+    planned = subprocess.run(make, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "mrlm study iot-shop" in planned
+    assert ("training.max_epochs: 20" in planned) == trimmed
