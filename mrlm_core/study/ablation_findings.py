@@ -10,7 +10,7 @@ import pandas as pd
 from mrlm_core.datasets import Dataset
 from mrlm_core.evaluation.significance import LEVEL, Interval
 from mrlm_core.study.ablation import FULL, GLOBAL, GROUPS, agreement, contributions
-from mrlm_core.study.findings import difference, listed, named, sign, words
+from mrlm_core.study.findings import difference, listed, named, sign, stopped_soon, words
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.tables import by_label, differences, intervals
 from mrlm_core.study.variants import Variant
@@ -32,7 +32,7 @@ def sentences(
     groups = {variant.group for variant in variants}
     table = contributions(records, dataset, metric)
     return [*text, _whole(records, metric), *_modalities(table, groups), *_planted(table),
-            *_others(records, variants, metric), _by_chance(records, metric)]
+            *_others(records, variants, metric), _by_chance(records, metric), *stopped_soon(records)]
 
 
 def _whole(records: Sequence[RunRecord], metric: str) -> str:

@@ -27,7 +27,7 @@ def findings(records: Sequence[RunRecord], metric: str) -> list[str]:
     if not means:
         return ["No model has run."]
     return [*_winner(records, metric, means), *_method(records, metric, means), *_papers_ten(records, metric, means),
-            *_plus(records, metric, means), *_cut(records)]
+            *_plus(records, metric, means), *stopped_soon(records)]
 
 
 def difference(records: Sequence[RunRecord], metric: str, one: str, other: str) -> Interval:
@@ -90,7 +90,7 @@ def _plus(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[s
     yield f"More modalities, put beside what a model reads already, make of {len(pairs)} models {told}."
 
 
-def _cut(records: Sequence[RunRecord]) -> Iterator[str]:
+def stopped_soon(records: Sequence[RunRecord]) -> Iterator[str]:
     """Which models' trainings ended before PATIENCE epochs had brought nothing better: they might rank higher."""
     told = []
     for name, runs in by_label(records).items():

@@ -194,6 +194,10 @@ def test_sentences_follow_the_numbers(dataset) -> None:
     assert "Null controls: about level with MRLM: permuted clusters" in text
     assert "above MRLM: MLP trunk (+0.1000)" in text
     assert " 10 intervals of differences to MRLM" in text, "the failed variant has none"
+    assert "Trained for less" not in text
+    cut = [replace(record, data={**record.data, "epochs": {"run": 20, "best": 18}}) if record.label == "text alone"
+           else record for record in RECORDS]
+    assert "higher: text alone (2 of 2 runs)." in sentences(cut, made, dataset, "recall@20")[-1]
     alone = sentences(named("MRLM", 0.1), made, dataset, "recall@20")
     assert alone == ["MRLM or U-GFRL has no run, so there is nothing to compare with."]
 
