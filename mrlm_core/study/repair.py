@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mrlm_core.errors import ConfigError, nearest, problem
-from mrlm_core.study.findings import difference, listed, sign
+from mrlm_core.study.findings import difference, listed, sign, stopped_soon
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.variants import NamedRecord, Variant, run_variants
@@ -174,4 +174,4 @@ def sentences(links: Sequence[Link], records: Sequence[RunRecord], others: Seque
         names = [f"{name} ({gap})" for name, gap in gaps.items() if sign(gap) == which]
         if names:
             text.append(f"{said[0].upper()}{said[1:]} {listed(names)}.")
-    return text
+    return [*text, *stopped_soon(records)]

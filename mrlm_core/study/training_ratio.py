@@ -11,7 +11,7 @@ from mrlm_core.evaluation.significance import Interval
 from mrlm_core.study import panel
 from mrlm_core.study.comparison import settings_for
 from mrlm_core.study.figures import MARKERS, canvas
-from mrlm_core.study.findings import listed, named, sign
+from mrlm_core.study.findings import listed, named, sign, stopped_soon
 from mrlm_core.study.paper_tables import PAPER_DATASETS, paper_numbers
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.spec import RunSpec
@@ -101,7 +101,9 @@ def sentences(records: Sequence[RunRecord], metric: str) -> list[str]:
     failed = sum(record.failed for record in records)
     done = [record for record in records if not record.failed]
     text = [f"{failed} runs failed."] if failed else []
-    return [*text, *_last_step(done, metric), *_paper(done)] if done else [*text, "No model has run."]
+    if not done:
+        return [*text, "No model has run."]
+    return [*text, *_last_step(done, metric), *_paper(done), *stopped_soon(done)]
 
 
 def _last_step(records: Sequence[RunRecord], metric: str) -> Iterator[str]:

@@ -115,3 +115,5 @@ def test_sentences_say_what_was_gained_and_dropped_and_who_is_better():
     assert "Not kept: bad." in text
     assert "Worse than iALS (-0.5" in text
     assert "EASE" not in text  # did not run
+    rival[0].data["epochs"] = {"run": 20, "best": 19}
+    assert "iALS (1 of 2 runs)" in repair.sentences(links, [*rival, *repair.renamed(links[1])], ["iALS"])[-1]

@@ -172,6 +172,13 @@ def test_sentences_tell_the_arms_apart() -> None:
     assert training_ratio.sentences([*RECORDS, *failed], "recall@20")[0] == "2 runs failed."
 
 
+def test_sentences_name_a_training_that_ended_at_its_count_of_epochs() -> None:
+    first, *others = RECORDS
+    cut = RunRecord(first.folder, first.data | {"epochs": {"run": 20, "best": 19}}, first.per_user)
+    assert "MRLM (1 of 6 runs)" in training_ratio.sentences([cut, *others], "recall@20")[-1]
+    assert "(1 of 6 runs)" not in " ".join(training_ratio.sentences(RECORDS, "recall@20"))
+
+
 def test_the_papers_curve_is_fig_5() -> None:
     assert training_ratio.paper_curve().to_dict() == {
         0.55: 0.8732, 0.6: 0.8845, 0.65: 0.8921, 0.7: 0.8976, 0.75: 0.8893}
