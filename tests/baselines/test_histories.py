@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from mrlm_core.baselines import registry
 from mrlm_core.baselines.distinct import once
 from mrlm_core.baselines.network import NOBODY
 
@@ -82,7 +83,8 @@ def test_an_item_is_penalised_as_a_candidate_and_not_wherever_it_is_read(trained
 
 def test_the_record_says_what_newest_meant(trained, planted):
     assert planted.latest_by == "random order, seeded"  # the planted ratings have no timestamps
-    assert trained("SRSCHAN").report["short_term"] == "5 items by random order, seeded"
+    short = registry.row("SRSCHAN").defaults["short"]
+    assert trained("SRSCHAN").report["short_term"] == f"{short} items by random order, seeded"
     for name in ("Covington", "CAMN"):
         assert trained(name).report["newest_by"] == "random order, seeded"
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from mrlm_core.baselines import registry
 from mrlm_core.baselines.network import NOBODY
 
-SHORT = 5
+SHORT = registry.row("SRSCHAN").defaults["short"]
 LONELY = 60  # of the fixture ``planted``
 
 
