@@ -235,3 +235,26 @@ def test_preprocessing_is_killed_and_repeats_nothing(benchmarks, monkeypatch, tm
                                                     "peak": 1}], 1), ([{"what": "text, features", "loaded": False,
                                                                         "items": 1, "seconds": 1, "peak": 1}], 1),
                                      ([], 1)).targets[1].met
+
+
+def test_a_default_is_compared_with_changes_of_it_on_validation(benchmarks, monkeypatch, tmp_path, capsys):
+    from benchmarks import defaults
+    from mrlm_core.datasets.iot_shop import make_iot_shop
+    from mrlm_core.study.spec import RunSpec
+
+    monkeypatch.setenv("MRLM_WORKSPACE", str(tmp_path))
+    make_iot_shop(tmp_path / "data" / "shop", size="tiny", progress=False)
+    assert defaults.rates_of(RunSpec("shop", "BPR-MF")) == [{"learning_rate": pytest.approx(0.05 * times)}
+                                                            for times in defaults.RATES]
+    assert "training.learning_rate" in defaults.rates_of(RunSpec("shop", "MRLM"))[0]
+    defaults.main(["shop", "BPR-MF", '{"max_epochs": 1}', '{"learning_rate": 1e30}'])
+    usual, short, broken = capsys.readouterr().out.splitlines()
+    assert short.startswith('shop, BPR-MF {"max_epochs": 1}: validation recall@20 0.')
+    assert "best at epoch 1 of 1," in short
+    assert "{}: validation recall@20 0." in usual
+    assert ": failed: TrainingError" in broken
+    defaults.main(["shop", "Popularity", "{}"])
+    assert "trained without epochs" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        defaults.main(["shop", "EASE"])
+    assert "a model that has none" in capsys.readouterr().err
