@@ -14,8 +14,10 @@ from keras import ops
 
 from mrlm_core.baselines.distinct import once_for_both
 from mrlm_core.baselines.history import HistoryNetwork, HistoryRecommender
+from mrlm_core.baselines.lengths import Lengths
 from mrlm_core.baselines.network import Tensor, histories, masked_mean, masked_softmax, without
 from mrlm_core.baselines.sentences import PADDING, Sentences
+from mrlm_core.baselines.text_layers import LSTM, WordRecurrence, WordTable
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.preprocessing.vectors import Features, unit_rows
 
@@ -45,28 +47,29 @@ class CrossAttention(keras.layers.Layer):
     def __init__(self, words: np.ndarray, vocabulary: int, pictures: Mapping[str, Features], settings: CAMN) -> None:
         super().__init__()
         self.words, self.regions, self.dim = words, settings.regions, settings.dim
+        self.lengths = Lengths((words != PADDING).sum(axis=1))
         self.pictures = [(unit_rows(made.values).astype(np.float32), made.mask) for made in pictures.values()]
-        self.embedding = self.add_weight(
-            shape=(vocabulary, settings.word_dim), initializer=keras.initializers.RandomNormal(stddev=0.1),
-            name="words",
-        )
-        self.sequence = keras.layers.LSTM(self.dim, return_sequences=True)
+        self.sequence = WordRecurrence(LSTM(self.dim), WordTable(vocabulary, settings.word_dim))
         self.projections = [keras.layers.Dense(self.regions * self.dim, "tanh") for _ in self.pictures]
         self.over_words, self.over_regions = GuidedAttention(self.dim), GuidedAttention(self.dim)
         self.dropout = keras.layers.Dropout(settings.dropout)
 
     def call(self, items: Tensor, training: bool = False) -> Tensor:
         """What is missing is zeros."""
-        words, written = self.text(items)
+        return self.dropout(self.lengths.read(items, self.attended), training=training)
+
+    def attended(self, items: Tensor, most: int) -> Tensor:
+        """As ``call``, nothing dropped, of items of at most so many words."""
+        words, written = self.text(items, most)
         regions, seen = self.image(items)
         of_text, of_image = masked_mean(words, written), masked_mean(regions, seen)
         both = [self.over_words(words, written, of_image), self.over_regions(regions, seen, of_text)]
-        return self.dropout(ops.concatenate(both, axis=1), training=training)
+        return ops.concatenate(both, axis=1)
 
-    def text(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """States of the words ``[n, W, d]`` and mask ``[n, W]``; padding comes last, no word's state has read it."""
-        words = ops.take(ops.convert_to_tensor(self.words), items, axis=0)
-        return self.sequence(ops.take(self.embedding, words, axis=0)), words != PADDING
+    def text(self, items: Tensor, most: int) -> tuple[Tensor, Tensor]:
+        """States of the first ``most`` words ``[n, most, d]`` and mask ``[n, most]``."""
+        words = ops.take(ops.convert_to_tensor(self.words[:, :most]), items, axis=0)
+        return self.sequence(words), words != PADDING
 
     def image(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """States of the regions ``[n, R, d]`` and mask ``[n, R]``, the modalities of this role one after another."""

@@ -11,8 +11,8 @@ from keras import ops
 from mrlm_core.baselines.content import ContentBlock
 from mrlm_core.baselines.distinct import once, once_for_both
 from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, histories, without
-from mrlm_core.baselines.sentences import Sentences
-from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordTable
+from mrlm_core.baselines.sentences import PADDING, Sentences
+from mrlm_core.baselines.text_layers import GRU, AttentionPool, SentenceReader, WordRecurrence, WordTable
 from mrlm_core.datasets.splits import Interactions
 
 
@@ -23,7 +23,8 @@ class HierarchicalText(keras.layers.Layer):
     def __init__(self, sentences: Sentences, word_dim: int, units: int, attention: int) -> None:
         super().__init__()
         self.reader, self.words = SentenceReader(sentences), WordTable(sentences.size, word_dim)
-        self.along_words, self.along_sentences = both_ways(units), both_ways(units)
+        self.along_words = [WordRecurrence(GRU(units), self.words, backwards) for backwards in (False, True)]
+        self.along_sentences = keras.layers.Bidirectional(keras.layers.GRU(units, return_sequences=True))
         self.size = 2 * units
         self.over_words, self.over_sentences = AttentionPool(attention, "tanh"), AttentionPool(attention, "tanh")
 
@@ -34,8 +35,8 @@ class HierarchicalText(keras.layers.Layer):
 
     def sentences(self, words: Tensor) -> Tensor:
         """Sentences ``[m, W]`` -> ``[m, 2 units]``."""
-        vectors, known = self.words(words)
-        return self.over_words(self.along_words(vectors, mask=never_empty(known)), known)
+        states = ops.concatenate([along(words) for along in self.along_words], axis=2)
+        return self.over_words(states, words != PADDING)
 
 
 class HAUPNetwork(TripletNetwork):
@@ -116,11 +117,6 @@ class HAUP(NetworkRecommender):
     ) -> HAUPNetwork:
         """``sentences`` of the items; ``content`` float32 ``[V, d]`` joins the product's vector."""
         return HAUPNetwork(histories(interactions, self.texts), sentences, self, content)
-
-
-def both_ways(units: int) -> keras.layers.Layer:
-    """A GRU along a sequence and one against it, their states side by side."""
-    return keras.layers.Bidirectional(keras.layers.GRU(units, return_sequences=True))
 
 
 def never_empty(mask: Tensor) -> Tensor:

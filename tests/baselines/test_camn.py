@@ -32,8 +32,8 @@ def guided(layer, states, guide):
 def test_words_and_picture_attend_to_each_other(trained):
     reader = trained("CAMN").model.reader
     items = np.array([3, 20, 11], np.int32)
-    (words, written), (regions, seen) = (
-        tuple(map(ops.convert_to_numpy, part)) for part in (reader.text(items), reader.image(items)))
+    read = reader.text(items, reader.words.shape[1]), reader.image(items)
+    (words, written), (regions, seen) = (tuple(map(ops.convert_to_numpy, part)) for part in read)
     found = ops.convert_to_numpy(reader(items))
     for place in range(len(items)):
         text, picture = words[place][written[place]], regions[place][seen[place]]
@@ -48,10 +48,10 @@ def test_states_of_words_have_not_read_the_padding(trained):
     reader = trained("CAMN").model.reader
     kept, items, count = reader.words, np.array([3], np.int32), 4
     assert (kept[3, :count] != PADDING).all()
-    before = ops.convert_to_numpy(reader.text(items)[0])[0, :count]
+    before = ops.convert_to_numpy(reader.text(items, kept.shape[1])[0])[0, :count]
     reader.words = kept.copy()
     reader.words[3, count:] = PADDING
-    after = ops.convert_to_numpy(reader.text(items)[0])[0, :count]
+    after = ops.convert_to_numpy(reader.text(items, kept.shape[1])[0])[0, :count]
     reader.words = kept
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
 

@@ -59,8 +59,8 @@ def plain_attention(pool, states, mask, besides=None):
 def plain_convolution(convolution, sentence):
     """One filter, one window at a time, over one sentence of word numbers."""
     table, count, found = array(convolution.words.table), int(np.sum(sentence != PADDING)), []
-    for width, layer in zip(convolution.widths, convolution.convolutions, strict=True):
-        kernel, bias = layer.get_weights()
+    for width, kernel, bias in zip(convolution.widths, convolution.kernels, convolution.biases, strict=True):
+        kernel, bias = array(kernel), array(bias)
         for unit in range(kernel.shape[2]):
             best = 0.0
             for start in range(count):
@@ -153,9 +153,9 @@ def test_narre_item_state_equals_the_plain_version(untrained, described):
         np.testing.assert_allclose(found[row], [*own, 1, array(network.item_bias)[item, 0]], rtol=1e-4, atol=1e-4)
 
 
-def plain_gru(layer, states):
+def plain_gru(weights, states):
     """Keras' GRU (reset after the product), one step at a time: the state after each of ``states``."""
-    kernel, recurrent, (bias, recurrent_bias) = layer.get_weights()
+    kernel, recurrent, (bias, recurrent_bias) = weights
     units, found = recurrent.shape[0], [np.zeros(recurrent.shape[0])]
     for state in states:
         x, h = state @ kernel + bias, found[-1] @ recurrent + recurrent_bias
@@ -166,8 +166,9 @@ def plain_gru(layer, states):
 
 
 def plain_level(along, pool, states):
-    """Both GRUs over ``states`` that are all real, then attention."""
-    there, back = plain_gru(along.forward_layer, states), plain_gru(along.backward_layer, states[::-1])[::-1]
+    """Two GRUs, of the layers ``along``, over ``states`` that are all real, then attention."""
+    forward, backward = (layer.get_weights() for layer in along)
+    there, back = plain_gru(forward, states), plain_gru(backward, states[::-1])[::-1]
     both = np.concatenate([there, back], axis=1)
     return plain_attention(pool, both, np.ones(len(both), bool))
 
@@ -179,8 +180,10 @@ def test_haup_text_equals_two_plain_levels(untrained, described):
     found, table = array(text(items)), array(text.words.table)
     for row, item in enumerate(items[:2]):
         sentences = [sentence[sentence != PADDING] for sentence in words[item] if (sentence != PADDING).any()]
-        states = np.array([plain_level(text.along_words, text.over_words, table[s]) for s in sentences])
-        expected = plain_level(text.along_sentences, text.over_sentences, states)
+        along = [layer.cell for layer in text.along_words]
+        states = np.array([plain_level(along, text.over_words, table[sentence]) for sentence in sentences])
+        layers = text.along_sentences.forward_layer, text.along_sentences.backward_layer
+        expected = plain_level(layers, text.over_sentences, states)
         np.testing.assert_allclose(found[row], expected, rtol=1e-4, atol=1e-5)
     assert (found[2] == 0).all()
 
