@@ -12,7 +12,15 @@ from mrlm_core.baselines.content import ContentBlock
 from mrlm_core.baselines.distinct import once, once_for_both
 from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, histories, without
 from mrlm_core.baselines.sentences import PADDING, Sentences
-from mrlm_core.baselines.text_layers import GRU, AttentionPool, SentenceReader, WordRecurrence, WordTable
+from mrlm_core.baselines.text_layers import (
+    GRU,
+    Attention,
+    AttentionPool,
+    SentenceReader,
+    WordRecurrence,
+    WordTable,
+    pooled,
+)
 from mrlm_core.datasets.splits import Interactions
 
 
@@ -54,7 +62,7 @@ class HAUPNetwork(TripletNetwork):
         self.item_bias = self.table(self.n_items, 1, "item bias", deviation=1e-4)
         self.mean = self.add_weight(shape=(), initializer="zeros", name="mu")
         self.text = HierarchicalText(sentences, settings.word_dim, settings.gru, settings.attention)
-        self.over_texts = AttentionPool(settings.attention, "tanh")
+        self.over_texts = Attention(settings.attention, "tanh")
         self.to_user, self.to_item = keras.layers.Dense(dim), keras.layers.Dense(dim)
         self.dropout = keras.layers.Dropout(settings.dropout)
         self.content = None if content is None else ContentBlock(content, settings.content_units)
@@ -65,7 +73,7 @@ class HAUPNetwork(TripletNetwork):
         self._squares = []
         users, positives, negatives = triplets[:, 0], triplets[:, 1], triplets[:, 2]
         liked, items = self.likes(users), ops.concatenate([positives, negatives])
-        of_liked, of_items = once_for_both(liked, items, self.text)
+        of_liked, of_items = once_for_both(liked, items, self.read)
         states = self.user_states(users, positives, training, of_liked)
         of_positives, of_negatives = ops.split(self.item_states(items, training, of_items), 2)
         return self.scores(states, of_positives, of_negatives)
@@ -75,23 +83,30 @@ class HAUPNetwork(TripletNetwork):
     ) -> Tensor:
         """q_u + X_u, b_u + mu, and 1; the target's text is not among what X_u is made of.
 
-        ``texts`` ``[B, L, k]`` are those of ``likes``, where they have been read already.
+        ``texts`` ``[B, L, k + 1]`` are those of ``likes`` as ``read``, where they have been read already.
         """
         items = self.likes(users)
         readable = without(ops.take(self.liked, users, axis=0), targets)
         readable &= ops.take(self.text.reader.described, items, axis=0)
-        pooled = self.over_texts(once(items, self.text) if texts is None else texts, readable)
-        own = self.rows(self.users, users) + self.to_user(self.dropout(pooled, training=training))
+        texts = once(items, self.read) if texts is None else texts
+        liked = pooled(texts[:, :, :-1], texts[:, :, -1], readable)
+        own = self.rows(self.users, users) + self.to_user(self.dropout(liked, training=training))
         bias = self.rows(self.user_bias, users) + self.mean
         return ops.concatenate([own, bias, ops.ones_like(bias)], axis=1)
+
+    def read(self, items: Tensor) -> Tensor:
+        """Texts ``[n, k + 1]``, in the last place what a user's attention gives the text, whoever the user is."""
+        texts = self.text(items)
+        return ops.concatenate([texts, self.over_texts(texts)[:, None]], axis=1)
 
     def likes(self, users: Tensor) -> Tensor:
         """The items of the users' histories ``[B, L]``, any item in the places that are to be masked."""
         return ops.maximum(ops.take(self.liked, users, axis=0), 0)
 
     def item_states(self, items: Tensor, training: bool = False, texts: Tensor | None = None) -> Tensor:
-        """p_i + Y_i, 1, and b_i; ``texts`` ``[B, k]`` of the items, where they have been read already."""
-        product = self.dropout(once(items, self.text) if texts is None else texts, training=training)
+        """p_i + Y_i, 1, and b_i; ``texts`` ``[B, k + 1]`` of the items as ``read``, where they have been already."""
+        texts = once(items, self.read) if texts is None else texts
+        product = self.dropout(texts[:, :-1], training=training)
         if self.content is not None:
             product = ops.concatenate([product, self.content(items, training=training)], axis=1)
         bias = self.rows(self.item_bias, items)

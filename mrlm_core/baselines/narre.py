@@ -12,7 +12,7 @@ from mrlm_core.baselines.content import ContentBlock
 from mrlm_core.baselines.distinct import once
 from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, histories, without
 from mrlm_core.baselines.sentences import Sentences
-from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordConvolution
+from mrlm_core.baselines.text_layers import Attention, AttentionPool, SentenceReader, WordConvolution, pooled
 from mrlm_core.datasets.splits import Interactions
 
 WIDTHS = (3,)  # Chen et al., section 4.1.3
@@ -37,7 +37,7 @@ class NARRENetwork(TripletNetwork):
         self.item_bias = self.table(self.n_items, 1, "item bias", deviation=1e-4)
         sizes = (sentences.size, settings.word_dim, settings.filters, WIDTHS)
         self.of_plots, self.of_sentences = WordConvolution(*sizes), WordConvolution(*sizes)
-        self.over_plots, self.over_sentences = AttentionPool(attention, "relu"), AttentionPool(attention, "relu")
+        self.over_plots, self.over_sentences = Attention(attention, "relu"), AttentionPool(attention, "relu")
         self.to_user, self.to_item = keras.layers.Dense(dim), keras.layers.Dense(dim)
         self.dropout = keras.layers.Dropout(settings.dropout)
         self.content = None if content is None else ContentBlock(content, settings.content_units)
@@ -50,9 +50,11 @@ class NARRENetwork(TripletNetwork):
         history = ops.take(self.liked, users, axis=0)
         items = ops.maximum(history, 0)
         readable = without(history, targets) & ops.take(self.reader.described, items, axis=0)
-        read = ops.take(self.read_items, items, axis=0) * ops.cast(readable, "float32")[:, :, None]
-        ids = ops.relu(self.penalised(read))  # of what is read, not of what fills a short history
-        texts = self.over_plots(once(items, self.plots), readable, besides=ids)
+        read = once(items, self.as_review)
+        plots, logits, squares = read[:, :, :-2], read[:, :, -2], read[:, :, -1]
+        # Of what is read, not of what fills a short history.
+        self._squares.append(ops.sum(ops.where(readable, squares, 0.0)) / ops.cast(ops.shape(users)[0], "float32"))
+        texts = pooled(plots, logits, readable)
         own = self.rows(self.users, users) + self.to_user(self.dropout(texts, training=training))
         matched = self.dropout(self.match_weight * own, training=training)
         bias = self.rows(self.user_bias, users) + self.mean
@@ -67,9 +69,13 @@ class NARRENetwork(TripletNetwork):
         bias = self.rows(self.item_bias, items)
         return ops.concatenate([self.rows(self.items, items) + self.to_item(found), ops.ones_like(bias), bias], axis=1)
 
-    def plots(self, items: Tensor) -> Tensor:
-        """A whole text as one review, ``[n, filters]``: the largest responses over all its sentences."""
-        return ops.max(self.reader(items, self.of_plots)[0], axis=1)
+    def as_review(self, items: Tensor) -> Tensor:
+        """Whole texts as reviews, ``[n, filters + 2]``: the largest responses over all sentences, then what a user's
+        attention gives the text and the squared length of its item's vector there, neither of which is the user's."""
+        plots = ops.max(self.reader(items, self.of_plots)[0], axis=1)
+        ids = ops.take(self.read_items, items, axis=0)
+        logits, squares = self.over_plots(plots, besides=ops.relu(ids)), ops.sum(ops.square(ids), axis=1)
+        return ops.concatenate([plots, logits[:, None], squares[:, None]], axis=1)
 
 
 @dataclass(kw_only=True)

@@ -143,8 +143,8 @@ class LSTM(keras.layers.LSTMCell):
         return state, [state, carry]
 
 
-class AttentionPool(keras.layers.Layer):
-    """The mean of states weighted by softmax of v' activation(W [state ; besides] + b); zeros where all are masked.
+class Attention(keras.layers.Layer):
+    """The logits v' activation(W [state ; besides] + b) of a softmax over states; each depends on its own state alone.
 
     With tanh the attention of Yang et al. (2016), Eqs. 5-7; with ReLU and an id's vector besides that of NARRE, Eq. 5.
     """
@@ -155,11 +155,23 @@ class AttentionPool(keras.layers.Layer):
         self.weight = keras.layers.Dense(1, use_bias=False)  # the softmax would take a bias out again
         self.supports_masking = True
 
-    def call(self, states: Tensor, mask: Tensor, besides: Tensor | None = None) -> Tensor:
-        """``states`` ``[n, L, k]``, ``mask`` ``[n, L]``, ``besides`` ``[n, L, j]`` -> ``[n, k]``."""
-        read = states if besides is None else ops.concatenate([states, besides], axis=2)
-        weights = masked_softmax(self.weight(self.hidden(read))[:, :, 0], mask)
-        return ops.sum(states * weights[:, :, None], axis=1)
+    def call(self, states: Tensor, besides: Tensor | None = None) -> Tensor:
+        """``states`` ``[..., k]``, ``besides`` ``[..., j]`` -> ``[...]``."""
+        read = states if besides is None else ops.concatenate([states, besides], axis=-1)
+        return self.weight(self.hidden(read))[..., 0]
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None) -> None:
-        """Nothing is left to be masked."""
+        """``pooled`` is told what is to be masked."""
+
+
+class AttentionPool(Attention):
+    """States of a sequence -> the one that ``Attention`` makes of them."""
+
+    def call(self, states: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        """``states`` ``[n, L, k]``, ``mask`` ``[n, L]`` -> ``[n, k]``; zeros where all are masked."""
+        return pooled(states, super().call(states), mask)
+
+
+def pooled(states: Tensor, logits: Tensor, mask: Tensor) -> Tensor:
+    """The mean of ``states`` ``[n, L, k]`` weighted by softmax of ``logits`` ``[n, L]``; zeros where all are masked."""
+    return ops.sum(states * masked_softmax(logits, mask)[:, :, None], axis=1)

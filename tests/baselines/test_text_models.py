@@ -15,7 +15,7 @@ from mrlm_core.baselines.ials import solved
 from mrlm_core.baselines.network import NOBODY, TripletNetwork, histories, in_parts
 from mrlm_core.baselines.registry import build
 from mrlm_core.baselines.sentences import PADDING
-from mrlm_core.baselines.text_layers import AttentionPool, SentenceReader, WordConvolution
+from mrlm_core.baselines.text_layers import Attention, SentenceReader, WordConvolution, pooled
 from mrlm_core.errors import ConfigError, DatasetError
 
 USERS, ITEMS = 61, 48  # of the fixture ``planted``
@@ -90,8 +90,8 @@ def test_attention_equals_the_plain_version(activation, with_besides):
     mask = rng.random((6, 5)) < 0.6
     mask[0] = False
     besides = besides if with_besides else None
-    pool = AttentionPool(3, activation)
-    found = array(pool(states, mask, besides=besides))
+    pool = Attention(3, activation)
+    found = array(pooled(states, pool(states, besides), mask))
     expected = [plain_attention(pool, states[n], mask[n], None if besides is None else besides[n]) for n in range(6)]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert (found[0] == 0).all()
