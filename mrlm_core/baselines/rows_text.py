@@ -83,8 +83,9 @@ ROWS: tuple[Row, ...] = (
             "objective": "bpr",
             "learning_rate": 0.02,
             "l2": 0.01,
-            "batch_size": 2048,
-            "negatives": 1,
+            # A step reads nearly all texts whatever its size, and pairs seen count, not steps: large batches.
+            "batch_size": 32_768,
+            "negatives": 4,
             "max_epochs": 100,
             "patience": PATIENCE,
         },
