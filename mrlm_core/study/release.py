@@ -18,6 +18,7 @@ from mrlm_core.study.released import (
     Part,
     Plan,
     Release,
+    alone,
     no_trials,
     released,
     released_datasets,
@@ -69,9 +70,9 @@ def make_release(
     models = list(dict.fromkeys(spec.model for spec in specs))
     asked = [_compared(model, models) for model in only] or models
     steps = [_Step([spec for spec in specs if spec.model == model]) for model in asked]
-    progress = _Progress(data.name, plan, models)
+    progress = _Progress(data.name, plan, models, asked)
     left = len(asked)
-    for place, result in each(partial(_taken, plan=plan, before=progress.known()), steps, scheduler):
+    for place, result in each(partial(_taken, plan=plan, before=progress.known), steps, scheduler):
         step = steps[place]
         if step.number is None and not isinstance(result, Lost):
             chosen, trials = result
@@ -106,34 +107,32 @@ def _taken(step: _Step, plan: Plan, before: Part) -> Any:
 
 
 class _Progress:
-    """What is released of a dataset and what is under way; on disk after each step."""
+    """What is released of a dataset and what is under way; on disk after each step.
 
-    def __init__(self, name: str, plan: Plan, models: Sequence[str]) -> None:
+    Of the models that were not asked for it holds nothing: what is on disk of them stays, be it another release's that
+    runs at the same time.
+    """
+
+    def __init__(self, name: str, plan: Plan, models: Sequence[str], asked: Sequence[str]) -> None:
         """From the release of dataset ``name`` and from what is unfinished of it, as far as their plans allow."""
-        before = earlier(name, plan)
-        self.name, self.plan = name, plan
-        self.done = before.parts()
-        # A model may be newer than the release.
-        self.waiting = [model for model in models if model not in self.done or model in before.pending]
-        self.under_way = unfinished(name, plan)
-        self.runs: dict[str, dict[int, RunRecord]] = {}
-
-    def known(self) -> Part:
-        """All records and trials there are, finished model or not."""
-        return together([*self.done.values(), *self.under_way.values()])
+        self.name, self.plan, self.models = name, plan, models
+        kept = unfinished(name, plan)
+        self.known = together([*earlier(name, plan).parts().values(), *kept.values()])  # finished model or not
+        self.under_way = {model: kept.get(model, together([])) for model in asked}
+        self.runs: dict[str, dict[int, RunRecord]] = {model: {} for model in asked}
 
     def searched(self, model: str, trials: pd.DataFrame) -> None:
         """Keep the ``trials`` of a search that has ended."""
-        self.under_way[model] = Part(self.under_way.get(model, together([])).records, trials)
-        write_unfinished(self.name, self.under_way, self.plan)
+        self.under_way[model] = Part(self.under_way[model].records, trials)
+        self._keep()
 
     def run(self, step: _Step, number: int, record: RunRecord) -> None:
         """Keep the ``record`` of the model's run ``number``."""
-        self.runs.setdefault(step.model, {})[number] = record
-        part = self.under_way.setdefault(step.model, together([]))
+        self.runs[step.model][number] = record
+        part = self.under_way[step.model]
         others = [other for other in part.records if other.data["spec_hash"] != record.data["spec_hash"]]
         self.under_way[step.model] = Part([*others, record], part.trials)
-        write_unfinished(self.name, self.under_way, self.plan)
+        self._keep()
 
     def whole(self, step: _Step) -> list[RunRecord]:
         """The model's records, released herewith, once it has them all; before that none."""
@@ -141,12 +140,22 @@ class _Progress:
         if len(runs) < len(step.specs):
             return []
         records = [runs[number] for number in sorted(runs)]
-        self.done[step.model] = Part(records, self.under_way.pop(step.model).trials)
-        self.waiting = [name for name in self.waiting if name != step.model]
-        released_now = together([self.done[name] for name in registry.names() if name in self.done])
-        write_release(self.name, released_now.records, released_now.trials, self.plan, self.waiting)
-        write_unfinished(self.name, self.under_way, self.plan)
+        self._keep(Part(records, self.under_way.pop(step.model).trials))
         return records
+
+    def _keep(self, finished: Part | None = None) -> None:
+        """Write what is under way, and of a model that is ``finished`` its release."""
+        with alone(self.name):
+            kept = {**unfinished(self.name, self.plan), **self.under_way}
+            if finished is not None:
+                before, model = earlier(self.name, self.plan), finished.records[0].data["spec"]["model"]
+                done = {**before.parts(), model: finished}
+                # A model may be newer than the release.
+                waiting = [name for name in self.models if name not in done or name in before.pending]
+                whole = together([done[name] for name in registry.names() if name in done])
+                write_release(self.name, whole.records, whole.trials, self.plan, [m for m in waiting if m != model])
+                kept.pop(model, None)
+            write_unfinished(self.name, {model: part for model, part in kept.items() if not part.empty}, self.plan)
 
 
 def earlier(name: str, plan: Plan) -> Release:

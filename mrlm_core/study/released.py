@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from mrlm_core.cache import atomic, write_text
 from mrlm_core.config import workspace
@@ -49,6 +50,10 @@ class Part:
 
     records: list[RunRecord]
     trials: pd.DataFrame
+
+    @property
+    def empty(self) -> bool:
+        return not self.records and self.trials.empty
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,13 @@ def write_release(
 def released(name: str) -> Release:
     """The release of dataset ``name``, records in the order of the tables."""
     return _read(_folder(name))
+
+
+def alone(name: str) -> FileLock:
+    """Held while the release of dataset ``name`` is read and written again: several may be made at a time."""
+    path = workspace() / "runs" / f"release-{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
 
 
 def released_datasets() -> list[str]:

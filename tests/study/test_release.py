@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,6 +184,28 @@ def test_only_the_models_asked_for_are_run_and_the_others_stay(
     with pytest.raises(ConfigError, match=r"EAS.*EASE"):
         make_release("shop", PLAN, only=["EAS"])
     assert released(NAME).pending == ["ItemKNN"]
+
+
+def test_two_releases_at_once_leave_what_the_other_has_written(
+    workspace: Path, few: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _elsewhere(workspace)
+    plan, real, others = replace(PLAN, seeds=3), EASE.fit, iter(["Popularity", "ItemKNN"])
+
+    def another_meanwhile(*arguments: object, **options: object) -> None:
+        if model := next(others, None):
+            with monkeypatch.context() as patch:
+                _counted(patch, fails_at=5)  # of ItemKNN: after three trials, one of them a run, and a run
+                with pytest.raises(KeyboardInterrupt) if model == "ItemKNN" else nullcontext():
+                    make_release("shop", plan, only=[model])
+        real(*arguments, **options)
+
+    monkeypatch.setattr(EASE, "fit", another_meanwhile)
+    made = make_release("shop", plan, only=["EASE"])
+    assert [record.label for record in made.records] == ["Popularity"] * 3 + ["EASE"] * 3
+    assert made.pending == ["ItemKNN"]
+    kept = unfinished(NAME, plan)
+    assert {name: (len(part.records), len(part.trials)) for name, part in kept.items()} == {"ItemKNN": (2, 3)}
 
 
 def test_another_plan_or_other_code_is_another_release(
