@@ -16,11 +16,13 @@ _PAIRED = (
     f"With objective 'rating' a squared error: {_LIKED_OR_NOT}, as many of the one as of the other, and without users "
     "who have none of the latter."
 )
+# Of NARRE and HAUP. A step reads nearly all texts whatever its size, and pairs seen count, not steps: large batches.
+_PAIRS = {"batch_size": 32_768, "negatives": 4}
 _NARRE_AND_HAUP_SEARCH = {
     "dim": DIMS,
     "word_dim": ("choice", [64, 100, 300]),
-    "learning_rate": ("float", 2e-3, 5e-2, True),
-    "l2": ("float", 1e-4, 0.1, True),
+    "learning_rate": ("float", 5e-3, 5e-2, True),
+    "l2": ("float", 1e-4, 2e-2, True),
     "dropout": ("choice", [0.0, 0.2, 0.5]),
     "texts": ("choice", [5, 10, 20]),
 }
@@ -83,9 +85,7 @@ ROWS: tuple[Row, ...] = (
             "objective": "bpr",
             "learning_rate": 0.02,
             "l2": 0.01,
-            # A step reads nearly all texts whatever its size, and pairs seen count, not steps: large batches.
-            "batch_size": 32_768,
-            "negatives": 4,
+            **_PAIRS,
             "max_epochs": 100,
             "patience": PATIENCE,
         },
@@ -115,8 +115,7 @@ ROWS: tuple[Row, ...] = (
             "objective": "bpr",
             "learning_rate": 0.02,
             "l2": 0.01,
-            "batch_size": 4096,
-            "negatives": 1,
+            **_PAIRS,
             "max_epochs": 100,
             "patience": PATIENCE,
         },
