@@ -94,6 +94,7 @@ class CAMNNetwork(HistoryNetwork):
         self.users = self.table(self.n_users, settings.dim, "users")
         self.to_item = keras.layers.Dense(settings.dim)
         self.keys, self.values = (keras.layers.Dense(settings.dim, use_bias=False) for _ in range(2))
+        self.keys.build((None, settings.dim))
         self.built_by_a_call()
 
     def item_vectors(self, items: Tensor, training: bool = False) -> Tensor:
@@ -124,11 +125,15 @@ class CAMNNetwork(HistoryNetwork):
         return self.answered(users, *self.liked(users, targets, training))
 
     def answered(self, users: Tensor, liked: Tensor, readable: Tensor) -> Tensor:
-        """q_H ``[B, d]`` of ``users`` ``[B]`` with a memory ``[B, L, d]`` of which ``readable`` ``[B, L]`` counts."""
-        keys, values, state = self.keys(liked), self.values(liked), self.rows(self.users, users)
+        """q_H ``[B, d]`` of ``users`` ``[B]`` with a memory ``[B, L, d]`` of which ``readable`` ``[B, L]`` counts.
+
+        A and C act on the asking state and on what is answered, not on each of the L items: q . A e = A'q . e.
+        """
+        state = self.rows(self.users, users)
         for _ in range(self.hops):
-            weights = masked_softmax(ops.sum(keys * state[:, None], axis=2), readable)
-            state = state + ops.sum(values * weights[:, :, None], axis=1)
+            asked = ops.matmul(state, ops.transpose(self.keys.kernel))
+            weights = masked_softmax(ops.sum(liked * asked[:, None], axis=2), readable)
+            state = state + self.values(ops.sum(liked * weights[:, :, None], axis=1))
         return state
 
 
