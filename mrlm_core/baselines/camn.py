@@ -12,10 +12,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from mrlm_core.baselines.distinct import once_for_both
+from mrlm_core.baselines.distinct import once, once_for_both
 from mrlm_core.baselines.history import HistoryNetwork, HistoryRecommender
 from mrlm_core.baselines.lengths import Lengths
-from mrlm_core.baselines.network import Tensor, histories, masked_mean, masked_softmax, without
+from mrlm_core.baselines.network import Tensor, histories, masked_mean, masked_softmax
+from mrlm_core.baselines.readings import Readings, readings
 from mrlm_core.baselines.sentences import PADDING, Sentences
 from mrlm_core.baselines.text_layers import LSTM, WordRecurrence, WordTable
 from mrlm_core.datasets.splits import Interactions
@@ -107,14 +108,11 @@ class CAMNNetwork(HistoryNetwork):
     def call(self, triplets: Tensor, training: bool = False) -> dict[str, Tensor]:
         """As for any network, but an item that both sides read is read once: that is nearly all that a step costs."""
         users, positives, negatives = triplets[:, 0], triplets[:, 1], triplets[:, 2]
-        history, items = ops.take(self.past, users, axis=0), ops.concatenate([positives, negatives])
-        liked, of_items = once_for_both(
-            ops.maximum(history, 0), items, lambda found: self.item_vectors(found, training)
-        )
+        reading, items = readings(self.past, users, positives), ops.concatenate([positives, negatives])
+        liked, of_items = once_for_both(self.memory(reading), items, lambda found: self.item_vectors(found, training))
         self._squares = []
         self.rows(self.items, items)  # an item is penalised as a candidate, as often as it is one
-        states = self.answered(users, liked, without(history, positives))
-        return self.scores(states, *ops.split(of_items, 2))
+        return self.scores(self.states(users, reading, liked), *ops.split(of_items, 2))
 
     def item_states(self, items: Tensor, training: bool = False) -> Tensor:
         """e_i."""
@@ -122,19 +120,27 @@ class CAMNNetwork(HistoryNetwork):
 
     def user_states(self, users: Tensor, targets: Tensor, training: bool = False) -> Tensor:
         """q_H; the target is not in the memory."""
-        return self.answered(users, *self.liked(users, targets, training))
+        reading, counted = readings(self.past, users, targets), len(self._squares)
+        liked = once(self.memory(reading), lambda found: self.item_vectors(found, training))
+        self._squares = self._squares[:counted]
+        return self.states(users, reading, liked)
 
-    def answered(self, users: Tensor, liked: Tensor, readable: Tensor) -> Tensor:
-        """q_H ``[B, d]`` of ``users`` ``[B]`` with a memory ``[B, L, d]`` of which ``readable`` ``[B, L]`` counts.
+    def memory(self, reading: Readings) -> Tensor:
+        """The items of the histories that are read ``[n, L]``, any item in the places that are to be masked."""
+        return ops.maximum(ops.take(self.past, reading.users, axis=0), 0)
+
+    def states(self, users: Tensor, reading: Readings, liked: Tensor) -> Tensor:
+        """q_H ``[B, d]`` of ``users`` ``[B]`` with ``liked`` ``[n, L, d]``, the vectors of what is read.
 
         A and C act on the asking state and on what is answered, not on each of the L items: q . A e = A'q . e.
         """
-        state = self.rows(self.users, users)
+        self.rows(self.users, users)  # a user is penalised as often as he is asked for
+        state = ops.take(self.users, reading.users, axis=0)
         for _ in range(self.hops):
             asked = ops.matmul(state, ops.transpose(self.keys.kernel))
-            weights = masked_softmax(ops.sum(liked * asked[:, None], axis=2), readable)
+            weights = masked_softmax(ops.sum(liked * asked[:, None], axis=2), reading.readable)
             state = state + self.values(ops.sum(liked * weights[:, :, None], axis=1))
-        return state
+        return reading.by_row(state)
 
 
 @dataclass(kw_only=True)

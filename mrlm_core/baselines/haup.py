@@ -10,7 +10,8 @@ from keras import ops
 
 from mrlm_core.baselines.content import ContentBlock
 from mrlm_core.baselines.distinct import once, once_for_both
-from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, histories, without
+from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, histories
+from mrlm_core.baselines.readings import Readings, readings
 from mrlm_core.baselines.sentences import PADDING, Sentences
 from mrlm_core.baselines.text_layers import (
     GRU,
@@ -72,24 +73,21 @@ class HAUPNetwork(TripletNetwork):
         """As for any network, but a text that both sides read is read once: that is nearly all that a step costs."""
         self._squares = []
         users, positives, negatives = triplets[:, 0], triplets[:, 1], triplets[:, 2]
-        liked, items = self.likes(users), ops.concatenate([positives, negatives])
-        of_liked, of_items = once_for_both(liked, items, self.read)
-        states = self.user_states(users, positives, training, of_liked)
+        reading, items = readings(self.liked, users, positives), ops.concatenate([positives, negatives])
+        of_liked, of_items = once_for_both(self.likes(reading), items, self.read)
+        states = self.states(users, reading, of_liked, training)
         of_positives, of_negatives = ops.split(self.item_states(items, training, of_items), 2)
         return self.scores(states, of_positives, of_negatives)
 
-    def user_states(
-        self, users: Tensor, targets: Tensor, training: bool = False, texts: Tensor | None = None
-    ) -> Tensor:
-        """q_u + X_u, b_u + mu, and 1; the target's text is not among what X_u is made of.
+    def user_states(self, users: Tensor, targets: Tensor, training: bool = False) -> Tensor:
+        """q_u + X_u, b_u + mu, and 1; the target's text is not among what X_u is made of."""
+        reading = readings(self.liked, users, targets)
+        return self.states(users, reading, once(self.likes(reading), self.read), training)
 
-        ``texts`` ``[B, L, k + 1]`` are those of ``likes`` as ``read``, where they have been read already.
-        """
-        items = self.likes(users)
-        readable = without(ops.take(self.liked, users, axis=0), targets)
-        readable &= ops.take(self.text.reader.described, items, axis=0)
-        texts = once(items, self.read) if texts is None else texts
-        liked = pooled(texts[:, :, :-1], texts[:, :, -1], readable)
+    def states(self, users: Tensor, reading: Readings, texts: Tensor, training: bool) -> Tensor:
+        """As ``user_states``; ``texts`` ``[n, L, k + 1]`` are those of ``likes`` as ``read``."""
+        readable = reading.readable & ops.take(self.text.reader.described, self.likes(reading), axis=0)
+        liked = reading.by_row(pooled(texts[:, :, :-1], texts[:, :, -1], readable))
         own = self.rows(self.users, users) + self.to_user(self.dropout(liked, training=training))
         bias = self.rows(self.user_bias, users) + self.mean
         return ops.concatenate([own, bias, ops.ones_like(bias)], axis=1)
@@ -99,9 +97,9 @@ class HAUPNetwork(TripletNetwork):
         texts = self.text(items)
         return ops.concatenate([texts, self.over_texts(texts)[:, None]], axis=1)
 
-    def likes(self, users: Tensor) -> Tensor:
-        """The items of the users' histories ``[B, L]``, any item in the places that are to be masked."""
-        return ops.maximum(ops.take(self.liked, users, axis=0), 0)
+    def likes(self, reading: Readings) -> Tensor:
+        """The items of the histories that are read ``[n, L]``, any item in the places that are to be masked."""
+        return ops.maximum(ops.take(self.liked, reading.users, axis=0), 0)
 
     def item_states(self, items: Tensor, training: bool = False, texts: Tensor | None = None) -> Tensor:
         """p_i + Y_i, 1, and b_i; ``texts`` ``[B, k + 1]`` of the items as ``read``, where they have been already."""

@@ -10,7 +10,8 @@ from keras import ops
 
 from mrlm_core.baselines.content import ContentBlock
 from mrlm_core.baselines.distinct import once
-from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, histories, without
+from mrlm_core.baselines.network import NetworkRecommender, Tensor, TripletNetwork, histories
+from mrlm_core.baselines.readings import readings
 from mrlm_core.baselines.sentences import Sentences
 from mrlm_core.baselines.text_layers import Attention, AttentionPool, SentenceReader, WordConvolution, pooled
 from mrlm_core.datasets.splits import Interactions
@@ -47,14 +48,15 @@ class NARRENetwork(TripletNetwork):
 
     def user_states(self, users: Tensor, targets: Tensor, training: bool = False) -> Tensor:
         """w o (q_u + X_u), b_u + mu, and 1; the target's text is not among what X_u is made of."""
-        history = ops.take(self.liked, users, axis=0)
-        items = ops.maximum(history, 0)
-        readable = without(history, targets) & ops.take(self.reader.described, items, axis=0)
+        reading = readings(self.liked, users, targets)
+        items = ops.maximum(ops.take(self.liked, reading.users, axis=0), 0)
+        readable = reading.readable & ops.take(self.reader.described, items, axis=0)
         read = once(items, self.as_review)
         plots, logits, squares = read[:, :, :-2], read[:, :, -2], read[:, :, -1]
         # Of what is read, not of what fills a short history.
-        self._squares.append(ops.sum(ops.where(readable, squares, 0.0)) / ops.cast(ops.shape(users)[0], "float32"))
-        texts = pooled(plots, logits, readable)
+        squares = reading.by_row(ops.sum(ops.where(readable, squares, 0.0), axis=1))
+        self._squares.append(ops.sum(squares) / ops.cast(ops.shape(users)[0], "float32"))
+        texts = reading.by_row(pooled(plots, logits, readable))
         own = self.rows(self.users, users) + self.to_user(self.dropout(texts, training=training))
         matched = self.dropout(self.match_weight * own, training=training)
         bias = self.rows(self.user_bias, users) + self.mean
@@ -62,12 +64,15 @@ class NARRENetwork(TripletNetwork):
 
     def item_states(self, items: Tensor, training: bool = False) -> Tensor:
         """p_i + Y_i, 1, and b_i."""
-        sentences, written = self.reader(items, self.of_sentences)
-        found = self.dropout(self.over_sentences(sentences, written), training=training)
+        found = self.dropout(once(items, self.as_sentences), training=training)
         if self.content is not None:
             found = ops.concatenate([found, self.content(items, training=training)], axis=1)
         bias = self.rows(self.item_bias, items)
         return ops.concatenate([self.rows(self.items, items) + self.to_item(found), ops.ones_like(bias), bias], axis=1)
+
+    def as_sentences(self, items: Tensor) -> Tensor:
+        """Y_i, ``[n, filters]``: what an item's own attention makes of its sentences."""
+        return self.over_sentences(*self.reader(items, self.of_sentences))
 
     def as_review(self, items: Tensor) -> Tensor:
         """Whole texts as reviews, ``[n, filters + 2]``: the largest responses over all sentences, then what a user's
