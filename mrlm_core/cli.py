@@ -36,6 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     add_data(data.add_subparsers(title="commands", required=True, metavar="COMMAND"))
     _add_study(commands.add_parser("study", help="run the chapters on a dataset"))
     _add_release(commands.add_parser("release", help="run the comparison of all models and release its records"))
+    runs = commands.add_parser("runs", help="carry the finished runs of a long study to another machine")
+    _add_runs(runs.add_subparsers(title="commands", required=True, metavar="COMMAND"))
     _add_book(commands.add_parser("book", help="build the book from the executed chapters"))
     _add_settings(commands.add_parser("settings", help="list every setting of a preset by its dotted name"))
     return parser
@@ -71,6 +73,14 @@ def _add_release(release: argparse.ArgumentParser) -> None:
     release.add_argument("--weights", action="append", default=[], metavar="NETWORK=FILE",
                          help="with --encoders: weights of squeezenet or resnet50; may be given again")
     release.set_defaults(run=_release)
+
+
+def _add_runs(commands: Any) -> None:
+    for name, does in (("keep", "copy them from runs/ to book/results/NAME/runs/, to be committed"),
+                       ("take", "copy them back, to go on from them")):
+        command = commands.add_parser(name, help=does)
+        command.add_argument("dataset", metavar="NAME", help="a dataset under data/")
+        command.set_defaults(run=_runs, does=name)
 
 
 def _add_book(book: argparse.ArgumentParser) -> None:
@@ -148,6 +158,14 @@ def _release(arguments: argparse.Namespace) -> int:
     for record in failed:
         print(f"mrlm: {record.label} failed: {record.data['error']}", file=sys.stderr)
     return int(bool(failed))
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    from mrlm_core.study import carried
+
+    copies = {"keep": carried.keep, "take": carried.take}[arguments.does](arguments.dataset)
+    print(f"{arguments.dataset}: {len(copies)} runs copied{f' to {copies[0].parent}' if copies else ', all are there'}")
+    return 0
 
 
 def _release_encoders(arguments: argparse.Namespace) -> int:

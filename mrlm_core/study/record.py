@@ -21,6 +21,7 @@ from mrlm_core.cache import atomic, write_text
 from mrlm_core.config import keras_backend, workspace
 
 NOT_CODE = (":!book/results", ":!benchmarks/results", ":!benchmarks/RESULTS.md")
+FILES = PER_USER, RECORD = "per_user.parquet", "record.json"  # in the order they are written
 PACKAGES = ("keras", "numpy", "scipy", "pandas", "scikit-learn")
 
 
@@ -63,24 +64,30 @@ class RunRecord:
 def save_record(folder: Path, data: dict[str, Any], per_user: pd.DataFrame | None) -> RunRecord:
     """Write the record; record.json comes last, so that a record which exists is whole."""
     if per_user is not None:
-        with atomic(folder / "per_user.parquet") as temporary:
+        with atomic(folder / PER_USER) as temporary:
             per_user.reset_index().to_parquet(temporary, index=False)
-    write_text(folder / "record.json", json.dumps(data, indent=1, sort_keys=True))
+    write_text(folder / RECORD, json.dumps(data, indent=1, sort_keys=True))
     return RunRecord(folder, data, per_user)
 
 
 def load_record(folder: Path) -> RunRecord | None:
     """The record in ``folder``, or None where there is none yet."""
-    if not (folder / "record.json").exists():
+    if not (folder / RECORD).exists():
         return None
-    data = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    table = folder / "per_user.parquet"
+    data = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    table = folder / PER_USER
     return RunRecord(folder, data, pd.read_parquet(table).set_index("user") if table.exists() else None)
+
+
+def finished(folder: Path) -> bool:
+    """Whether the run of ``folder`` has ended well."""
+    record = load_record(folder)
+    return record is not None and not record.failed
 
 
 def load_records(folder: Path) -> list[RunRecord]:
     """Every record below ``folder``, sorted by model, split, seed and name."""
-    found = (load_record(path.parent) for path in sorted(folder.glob("*/record.json")))
+    found = (load_record(path.parent) for path in sorted(folder.glob(f"*/{RECORD}")))
     order = ("model", "split_seed", "seed")
     records = [record for record in found if record is not None]
     return sorted(records, key=lambda r: (*(str(r.data["spec"][name]) for name in order), r.folder.name))

@@ -25,7 +25,7 @@ from mrlm_core.evaluation.metrics import AUC_DEFINITIONS, evaluate
 from mrlm_core.preprocessing import pipeline
 from mrlm_core.study.inputs import inputs_of, missing
 from mrlm_core.study.key import code_of, run_key
-from mrlm_core.study.record import RunRecord, Stages, environment, load_record, save_record
+from mrlm_core.study.record import RunRecord, Stages, environment, finished, load_record, save_record
 from mrlm_core.study.scheduler import LOCAL, Lost, each
 from mrlm_core.study.spec import RunSpec, dataset_folder
 from mrlm_core.training.time_limit import ENDLESS, OutOfTime, within
@@ -116,7 +116,7 @@ def in_order(
     this machine takes longer than many a run, and for a single one nothing is gained. What takes longest goes there
     first, else one worker is still at it when the others have nothing left.
     """
-    away = [place for place, spec in enumerate(specs) if scheduler and not _done(folder_of(spec))]
+    away = [place for place, spec in enumerate(specs) if scheduler and not finished(folder_of(spec))]
     away.sort(key=lambda place: LONGEST_FIRST.index(registry.row(model_of(specs[place])).family))
     if scheduler == LOCAL and len(away) < 2:
         away, scheduler = [], None
@@ -137,11 +137,6 @@ def or_lost(run: Callable[[Spec], Result], spec: Spec) -> Result | Lost:
         return run(spec)
     except (ConfigError, DatasetError) as error:
         return Lost(f"{type(error).__name__}: {error}")
-
-
-def _done(folder: Path) -> bool:
-    record = load_record(folder)
-    return record is not None and not record.failed
 
 
 def lost_record(spec: RunSpec, lost: Lost, fixed_ratio: float | None = None) -> RunRecord:
