@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mrlm_core.baselines.row import Row
-from mrlm_core.baselines.spaces import DIMS
+from mrlm_core.baselines.spaces import DIMS, LARGE_BATCHES
 from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 ROWS: tuple[Row, ...] = (
@@ -134,8 +134,7 @@ ROWS: tuple[Row, ...] = (
             "content_units": 64,
             "learning_rate": 0.015,
             "l2": 0.01,
-            "batch_size": 32_768,  # a step reads nearly all items whatever its size, and pairs seen count, not steps
-            "negatives": 4,
+            **LARGE_BATCHES,
             "max_epochs": MOST_EPOCHS,
             "patience": PATIENCE,
         },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mrlm_core.baselines.row import Row
-from mrlm_core.baselines.spaces import DIMS
+from mrlm_core.baselines.spaces import DIMS, LARGE_BATCHES
 from mrlm_core.stopping import PATIENCE
 
 _TEXT_ONLY = (
@@ -16,8 +16,6 @@ _PAIRED = (
     f"With objective 'rating' a squared error: {_LIKED_OR_NOT}, as many of the one as of the other, and without users "
     "who have none of the latter."
 )
-# Of NARRE and HAUP. A step reads nearly all texts whatever its size, and pairs seen count, not steps: large batches.
-_PAIRS = {"batch_size": 32_768, "negatives": 4}
 _NARRE_AND_HAUP_SEARCH = {
     "dim": DIMS,
     "word_dim": ("choice", [64, 100, 300]),
@@ -85,7 +83,7 @@ ROWS: tuple[Row, ...] = (
             "objective": "bpr",
             "learning_rate": 0.02,
             "l2": 0.01,
-            **_PAIRS,
+            **LARGE_BATCHES,
             "max_epochs": 100,
             "patience": PATIENCE,
         },
@@ -115,7 +113,7 @@ ROWS: tuple[Row, ...] = (
             "objective": "bpr",
             "learning_rate": 0.02,
             "l2": 0.01,
-            **_PAIRS,
+            **LARGE_BATCHES,
             "max_epochs": 100,
             "patience": PATIENCE,
         },
