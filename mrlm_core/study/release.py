@@ -161,15 +161,17 @@ class _Progress:
 def earlier(name: str, plan: Plan) -> Release:
     """The release of dataset ``name`` if its settings were searched as this plan has it, else an empty one.
 
-    With other splits or repeats all models are pending; the runs that both have are there.
+    With other splits or repeats the models that these give other runs are pending; the runs that both have are there.
     """
-    models = list(dict.fromkeys(spec.model for spec in comparison(name, plan.preset, 1)))
+    wanted = comparison(name, plan.preset, plan.seeds, repeats=plan.repeats)
+    models = list(dict.fromkeys(spec.model for spec in wanted))
     if name in released_datasets():
         found = released(name)
         if found.plan == plan.described():
             return found
         if plan.searches_as(found.plan):
-            return replace(found, plan=plan.described(), pending=models)
+            there = comparison(name, plan.preset, found.plan["seeds"], repeats=found.plan["repeats"])
+            changed = {spec.model for spec in [*wanted, *there] if (spec in wanted) != (spec in there)}
+            pending = [model for model in models if model in found.pending or model in changed]
+            return replace(found, plan=plan.described(), pending=pending)
     return Release([], no_trials(), plan.described(), models)
-
-

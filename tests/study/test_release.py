@@ -244,6 +244,18 @@ def test_more_splits_and_repeats_go_on_from_what_was_released(
     pd.testing.assert_frame_equal(more.trials[same], before.trials[same])
 
 
+def test_more_repeats_leave_the_models_that_are_trained_once_whole(
+    workspace: Path, few: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "HEADLINE", ("EASE",))
+    make_release("shop", PLAN, only=["Popularity", "EASE"])
+    repeated = replace(PLAN, repeats=2)
+    assert release.earlier(NAME, repeated).pending == ["ItemKNN", "EASE"]  # the one was never run
+    more = make_release("shop", repeated, only=["EASE"])
+    assert more.pending == ["ItemKNN"]
+    assert [record.label for record in more.records] == ["Popularity"] * 2 + ["EASE"] * 4
+
+
 def test_released_records_carry_their_provenance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MRLM_WORKSPACE", str(ROOT))
     for name in released_datasets():
