@@ -137,3 +137,16 @@ def test_cost_figure_names_what_nothing_as_cheap_surpasses() -> None:
                                  for name in ("preprocessing", "training")}
     (axes,) = cost_and_quality(records, "recall@20").axes
     assert {text.get_text() for text in axes.texts} == {"Cheap", "Better", "MRLM"}
+
+
+def test_no_two_named_models_share_a_colour_in_the_figure_of_recall() -> None:
+    from matplotlib.colors import to_hex
+
+    from mrlm_core.study.result_figures import recall_by_cutoff
+
+    better = [_record(f"better {place}", 0, [0.5 + place / 100] * 2) for place in range(12)]
+    records = [*better, _record("MRLM", 0, [0.2, 0.2]), _record("Popularity", 0, [0.1, 0.1])]
+    (axes,) = recall_by_cutoff(records, [10, 20]).axes
+    named = [bar.get_label() for bar in axes.containers]
+    assert named[-2:] == ["MRLM", "Popularity"]
+    assert len({to_hex(bar.lines[0].get_color()) for bar in axes.containers}) == len(named) == 10
