@@ -2,7 +2,8 @@
 
 Takes hours: each training is kept in runs/peers-quality/, and with MRLM_PEERS_HOURS set none is begun after so long, so
 that the page tells what is done and the next call goes on. MRLM_PEERS_PAIRS="ConvMF, EASE" takes the pairs with these
-models of ours alone; what the machine's page tells of others at their present settings stays.
+models of ours alone, MRLM_PEERS_DATASETS="movielens-1m" this dataset alone; what the machine's page tells of others at
+their present settings stays.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ DATASETS = ("movielens-latest-small", "movielens-1m")
 SEEDS = 3
 HOURS = "MRLM_PEERS_HOURS"  # environment variable: after so long no training is begun (unset: never)
 ONLY = "MRLM_PEERS_PAIRS"  # environment variable: names of our models, with commas; unset: all pairs
+WHERE = "MRLM_PEERS_DATASETS"  # environment variable: names of datasets, with commas; unset: all
 LATE = f"not trained before the end of {HOURS}; run it again to go on"
 
 
@@ -76,14 +78,16 @@ class Result:
 def run(datasets: Sequence[str] = DATASETS, pairs: Sequence[Pair] = (), seeds: int = SEEDS) -> Section:
     """Every pair (those asked for, by default) on every dataset that is there; what was trained before is read."""
     pairs = pairs or asked(os.environ.get(ONLY, ""))
+    measured = _among(WHERE, os.environ.get(WHERE, ""), datasets)
     until = time.monotonic() + 3600 * float(os.environ.get(HOURS, "inf"))
     lines, targets, before = _intro(pairs), list[Target](), earlier(kept("peers_quality", this_machine()))
     there = [name for name in datasets if (workspace() / "data" / name / "dataset.yml").exists()]
     with started(dict.fromkeys((OURS, *(pair.library for pair in pairs))), "fit") as (running, missing):
         for name in there:
             with tempfile.TemporaryDirectory(prefix="peers-quality-") as place:
-                exported = export(name, Path(place), {kind for pair in pairs for kind in pair.reads})
-                results = Bench(exported, running, missing, until).compare(pairs, seeds)
+                here = pairs if name in measured else ()
+                exported = export(name, Path(place), {kind for pair in here for kind in pair.reads})
+                results = Bench(exported, running, missing, until).compare(here, seeds)
             part, judged = measured_part(exported, results, before, short(stamp()))
             lines, targets = [*lines, *part], [*targets, *judged]
     for name in sorted(set(datasets) - set(there)):
@@ -95,11 +99,16 @@ def run(datasets: Sequence[str] = DATASETS, pairs: Sequence[Pair] = (), seeds: i
 
 def asked(names: str) -> list[Pair]:
     """The pairs of our models ``names``, separated by commas, all if none; raises ValueError for another name."""
+    wanted = _among(ONLY, names, list(dict.fromkeys(pair.ours for pair in PAIRS)))
+    return [pair for pair in PAIRS if pair.ours in wanted]
+
+
+def _among(variable: str, names: str, known: Sequence[str]) -> list[str]:
+    """The ``names`` in ``variable``, separated by commas, all ``known`` if none; raises ValueError for another name."""
     wanted = [name.strip() for name in names.split(",") if name.strip()]
-    known = list(dict.fromkeys(pair.ours for pair in PAIRS))
     if unknown := sorted(set(wanted) - set(known)):
-        raise ValueError(f"{ONLY}: expected names of {', '.join(known)}; found {', '.join(unknown)}; correct them.")
-    return [pair for pair in PAIRS if pair.ours in wanted or not wanted]
+        raise ValueError(f"{variable}: expected names of {', '.join(known)}; found {', '.join(unknown)}; correct them.")
+    return wanted or list(known)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What the peers' quality benchmark does without the peers: export, orders, a fake library's lists, verdicts."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -342,3 +343,25 @@ def test_some_pairs_may_be_asked_for():
     assert len(found) == 3
     with pytest.raises(ValueError, match=r"expected names of EASE, .*found LightGCN"):
         asked("LightGCN")
+
+
+def test_some_datasets_may_be_asked_for_and_the_others_keep_their_rows(exported, monkeypatch):
+    from contextlib import nullcontext
+
+    import benchmarks.peers_quality as peers_quality
+
+    easy = replace(peers_quality.PAIRS[0], reads=())
+    fakes = {"recbole": Fake(), "ours": Fake()}
+    monkeypatch.setattr(peers_quality, "started", lambda names, kind: nullcontext((fakes, {})))
+    before = peers_quality.run((NAME,), [easy], seeds=1)
+    monkeypatch.setattr(peers_quality, "kept", lambda *of: before)
+    shutil.rmtree(peers_quality.workspace() / "runs")  # else a training is read, not made
+    monkeypatch.setenv(peers_quality.WHERE, "movielens-1m")
+    after = peers_quality.run((NAME, "movielens-1m"), [easy], seeds=1)
+    assert len(fakes["ours"].orders) == 1
+    assert [target.met for target in after.targets] == [True, False]  # the one asked for is not in data/
+    row = next(line for line in before.lines if line.startswith("| RecBole EASE | EASE | 0."))
+    assert row in after.lines
+    monkeypatch.setenv(peers_quality.WHERE, "movielens-2m")
+    with pytest.raises(ValueError, match=r"MRLM_PEERS_DATASETS: expected .*found movielens-2m"):
+        peers_quality.run((NAME,), [easy], seeds=1)
