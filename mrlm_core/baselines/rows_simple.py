@@ -87,8 +87,8 @@ ROWS: tuple[Row, ...] = (
         defaults={"neighbours": 200, "alpha": 0.7, "beta": 0.4},
         search={
             "neighbours": ("int", 5, 1000),
-            "alpha": ("float", 0.0, 2.0, False),
-            "beta": ("float", 0.0, 2.0, False),
+            "alpha": ("float", 0.3, 1.2, False),
+            "beta": ("float", 0.1, 0.8, False),
         },
         citation="paudel2017rp3beta",
         fidelity="adapted",
