@@ -19,10 +19,10 @@ from mrlm_core.study.tune import FINALS, best_so_far
 
 LINE_STYLES = ("-", "--", ":", "-.")
 ALWAYS_NAMED = ("MRLM", "Popularity")
-MOST_NAMED = 8  # besides those: the palette has ten colours
+NAMED = 8  # besides those: the palette has ten colours
 
 
-def recall_by_cutoff(records: Sequence[RunRecord], cutoffs: Sequence[int], shown: int = MOST_NAMED) -> Figure:
+def recall_by_cutoff(records: Sequence[RunRecord], cutoffs: Sequence[int], shown: int = NAMED) -> Figure:
     """Recall@N of the ``shown`` best models, of MRLM and of popularity against N; the rest in grey, without a name."""
     table = intervals(records, [f"recall@{n}" for n in cutoffs]).dropna(subset="mean")
     table["cutoff"] = table["metric"].str.split("@").str[1].astype(int)
@@ -157,7 +157,7 @@ def option_effects(effects: pd.DataFrame, metric: str, title: str) -> Figure:
     return figure
 
 
-def recall_by_bucket(table: pd.DataFrame, sizes: pd.DataFrame, title: str, ylabel: str, shown: int = MOST_NAMED) -> Figure:
+def recall_by_bucket(table: pd.DataFrame, sizes: pd.DataFrame, title: str, ylabel: str, shown: int = NAMED) -> Figure:
     """Recall by bucket of item popularity, a line a model, above; how many test positives each bucket has, below.
 
     ``table`` and ``sizes`` as ``cold_tables.by_bucket`` and ``bucket_sizes`` give them. The ``shown`` models of the
