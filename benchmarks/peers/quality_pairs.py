@@ -164,8 +164,9 @@ PAIRS: tuple[Pair, ...] = (  # the cheap ones first
     ),
     Pair(
         "xDeepFM", "recbole", "xDeepFM", "xDeepFM",
-        same=(Same("field_dim", "embedding_size", 10), Same("learning_rate", "learning_rate", 0.003),
-              Same("batch_size", "train_batch_size", 2048), Same("negatives", "sample_num", 1), *_stopped(300, 20)),
+        # Small batches and few epochs: theirs trains twice as fast by 128 as by 2,048, and still for hours on 1M.
+        same=(Same("field_dim", "embedding_size", 10), Same("learning_rate", "learning_rate", 0.001),
+              Same("batch_size", "train_batch_size", 128), Same("negatives", "sample_num", 1), *_stopped(15, 5)),
         theirs_alone={"cin_layer_size": [32, 32], "direct": True, "mlp_hidden_size": [64, 64], "dropout_prob": 0.2,
                       "reg_weight": 5e-4},
         ours_alone={"cin_units": 32, "cin_layers": 2, "deep_units": 64, "deep_layers": 2, "l2": 0.01},
