@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if unknown:
         parser.error(f"no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
     if len(names) == 1:
+        # A kill unwinds as an interrupt does, so that the processes of other libraries end too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         measure(names[0])
         return
     # Each in a process of its own: none finds the memory or the threads of another; what one gave is kept at once.

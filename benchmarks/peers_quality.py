@@ -80,7 +80,9 @@ def run(datasets: Sequence[str] = DATASETS, pairs: Sequence[Pair] = (), seeds: i
     pairs = pairs or asked(os.environ.get(ONLY, ""))
     measured = _among(WHERE, os.environ.get(WHERE, ""), datasets)
     until = time.monotonic() + 3600 * float(os.environ.get(HOURS, "inf"))
-    lines, targets, before = _intro(pairs), list[Target](), earlier(kept("peers_quality", this_machine()))
+    before = earlier(kept("peers_quality", this_machine()))
+    shown = [pair for pair in PAIRS if pair in pairs or stays(pair, before)] or pairs
+    lines, targets = _intro(shown), list[Target]()
     there = [name for name in datasets if (workspace() / "data" / name / "dataset.yml").exists()]
     with started(dict.fromkeys((OURS, *(pair.library for pair in pairs))), "fit") as (running, missing):
         for name in there:
@@ -93,8 +95,7 @@ def run(datasets: Sequence[str] = DATASETS, pairs: Sequence[Pair] = (), seeds: i
     for name in sorted(set(datasets) - set(there)):
         lines += [f"**{name} is not in data/**, so it was not measured; make it with `mrlm data make {name}`.", ""]
         targets.append(Target(f"Quality on {name}", "no weaker than theirs", "not measured", False, "not in data/"))
-    shown = [pair for pair in PAIRS if pair in pairs or stays(pair, before)]
-    return Section("Quality beside peers", [*lines, *settings_part(shown or pairs)], targets)
+    return Section("Quality beside peers", [*lines, *settings_part(shown)], targets)
 
 
 def asked(names: str) -> list[Pair]:

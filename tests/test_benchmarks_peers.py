@@ -1,6 +1,7 @@
 """What the peers' benchmark does without the peers: the exported split, the orders, the tables, what is missing."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -74,6 +75,22 @@ def test_an_order_is_prepared_once_and_a_failure_is_an_answer():
         assert found["seconds"] >= 0
     assert made == [3]
     assert answer({"task": task}, json.dumps({"task": "task", "size": -1}), {}) == {"error": "ValueError: no such size"}
+
+
+def test_libraries_end_with_the_benchmark_and_not_with_their_training():
+    from benchmarks.peers.rounds import OURS, started
+
+    processes = []
+
+    def session(end):
+        with started([OURS], "fit") as (running, _):
+            processes.append(running[OURS].process)
+            end()
+
+    with pytest.raises(SystemExit):
+        session(sys.exit)
+    session(lambda: None)
+    assert [process.returncode for process in processes] == [-signal.SIGKILL, 0]
 
 
 def measured(rates, error=""):

@@ -1,6 +1,7 @@
 """What the peers' quality benchmark does without the peers: export, orders, a fake library's lists, verdicts."""
 
 import json
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -362,6 +363,9 @@ def test_some_datasets_may_be_asked_for_and_the_others_keep_their_rows(exported,
     assert [target.met for target in after.targets] == [True, False]  # the one asked for is not in data/
     row = next(line for line in before.lines if line.startswith("| RecBole EASE | EASE | 0."))
     assert row in after.lines
+    als = next(one for one in peers_quality.PAIRS if one.library == "implicit")
+    intro = peers_quality.run((NAME, "movielens-1m"), [als], seeds=1).lines[0]
+    assert re.match(r"recbole [\d.]+, implicit [\d.]+, each in an environment", intro)  # EASE's row is shown too
     monkeypatch.setenv(peers_quality.WHERE, "movielens-2m")
     with pytest.raises(ValueError, match=r"MRLM_PEERS_DATASETS: expected .*found movielens-2m"):
         peers_quality.run((NAME,), [easy], seeds=1)

@@ -99,6 +99,9 @@ def _process(name: str, python: str, module: str) -> Iterator[Library]:
         )  # in a folder of its own: RecBole writes logs to where it runs
         try:
             yield Library(name, process, errors)
+        except BaseException:  # it may be hours from the end of a training, which nobody waits for now
+            process.kill()
+            raise
         finally:
             process.communicate()
 
