@@ -69,6 +69,8 @@ def _add_release(release: argparse.ArgumentParser) -> None:
                          help="with --trials: so many minutes for a model's trials, shared out among them (no limit)")
     release.add_argument("--models", default="", metavar="A,B,C", help="only these, in this order; others stay (all)")
     release.add_argument("--scheduler", metavar="S", help=_SCHEDULER)
+    release.add_argument("--variants", nargs="?", const="", metavar="A; B; C",
+                         help="run the variants of the released MRLM that claims need, not models; or only these")
     release.add_argument("--encoders", action="store_true", help="compare the encoders of its modalities, not models")
     release.add_argument("--weights", action="append", default=[], metavar="NETWORK=FILE",
                          help="with --encoders: weights of squeezenet or resnet50; may be given again")
@@ -146,14 +148,35 @@ def _release(arguments: argparse.Namespace) -> int:
     if arguments.minutes is not None and (arguments.trials < 2 or not arguments.minutes > 0):
         raise ConfigError(problem("--minutes", "more than 0, with --trials of at least 2",
                                   f"{arguments.minutes:g} with --trials {arguments.trials}", "Correct one of them."))
+    if arguments.variants is not None:
+        return _release_variants(arguments)
     from mrlm_core.study.release import make_release
     from mrlm_core.study.released import Plan
     from mrlm_core.study.tune import ENDLESS
 
     seconds = ENDLESS if arguments.minutes is None else 60 * arguments.minutes
     plan = Plan(arguments.preset, arguments.seeds, arguments.repeats, arguments.trials, seconds)
-    only = [name.strip() for name in arguments.models.split(",") if name.strip()]
-    records = make_release(arguments.dataset, plan, arguments.scheduler, _say, only).records
+    only = _names(arguments.models, ",")
+    return _failures(make_release(arguments.dataset, plan, arguments.scheduler, _say, only).records)
+
+
+def _names(text: str, separator: str) -> list[str]:
+    return [name.strip() for name in text.split(separator) if name.strip()]
+
+
+def _release_variants(arguments: argparse.Namespace) -> int:
+    given = {"preset": "laptop", "seeds": 3, "repeats": 1, "trials": 1, "minutes": None, "models": ""}
+    if other := [f"--{name}" for name, usual in given.items() if getattr(arguments, name) != usual]:
+        raise ConfigError(problem(other[0], "left out with --variants, which takes it from the release",
+                                  str(getattr(arguments, other[0][2:])), "Leave it out."))
+    from mrlm_core.study.release_variants import release_variants
+
+    only = _names(arguments.variants, ";")  # names of variants have commas
+    return _failures(release_variants(arguments.dataset, arguments.scheduler, _say, only))
+
+
+def _failures(records: Sequence[Any]) -> int:
+    """Tell of each run that failed; 1 if any did."""
     failed = [record for record in records if record.failed and not record.lack]
     for record in failed:
         print(f"mrlm: {record.label} failed: {record.data['error']}", file=sys.stderr)

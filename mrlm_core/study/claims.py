@@ -21,7 +21,7 @@ from mrlm_core.study.growth import Growth
 from mrlm_core.study.inputs import missing
 from mrlm_core.study.paper_tables import MEASURES, paper_numbers
 from mrlm_core.study.record import RunRecord
-from mrlm_core.study.released import released, released_datasets
+from mrlm_core.study.released import released, released_datasets, released_variants
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.tables import by_label
 from mrlm_core.study.variants import Variant
@@ -117,8 +117,9 @@ def _claim(row: Mapping[str, Any], test: Mapping[str, Any]) -> Claim:
 
 
 def released_sources() -> list[Source]:
-    """One source for each released comparison."""
-    return [Source(name, variants_of(released(name).records), "12_released_results") for name in released_datasets()]
+    """One source for each released comparison, with the variants of MRLM that were released beside it."""
+    return [Source(name, by_label(released_variants(name)) | variants_of(released(name).records), "12_released_results")
+            for name in released_datasets()]
 
 
 def variants_of(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
@@ -145,8 +146,13 @@ def by_training_ratio(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]
     found: dict[str, list[RunRecord]] = {}
     for record in records:
         ratio = record.data["spec"]["settings"]["protocol.train_ratio"]
-        found.setdefault(f"{record.label}, {ratio:.0%} for training", []).append(record)
+        found.setdefault(ratio_name(record.label, ratio), []).append(record)
     return found
+
+
+def ratio_name(label: str, ratio: float) -> str:
+    """What tests call a model by that was trained on the share ``ratio`` of the ratings."""
+    return f"{label}, {ratio:.0%} for training"
 
 
 def pairs(claim: Claim, source: Source) -> list[Pair]:
@@ -216,7 +222,8 @@ def _restricted(test: Mapping[str, Any], base: RunSpec, dataset: Dataset) -> lis
     """The models of ``test`` on its modalities alone."""
     names = tuple(name for name, entry in dataset.modalities.items() if entry.role in test["modalities"])
     found: list[Variant] = []
-    for over, under in test["compare"] if len(names) == len(test["modalities"]) else ():
+    asked = len(stands_for(dataset.name)) > 1 and len(names) == len(test["modalities"])  # as ``_names`` asks for them
+    for over, under in test["compare"] if asked else ():
         same = missing(registry.row(over), dataset, names).startswith(_SAME)
         for model in (over,) if same else (over, under):
             spec = RunSpec(base.dataset, model, preset=base.preset, modalities=names)

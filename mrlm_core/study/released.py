@@ -16,8 +16,10 @@ from mrlm_core.cache import atomic, write_text
 from mrlm_core.config import workspace
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.tune import COLUMNS, ENDLESS
+from mrlm_core.study.variants import NamedRecord
 
-PER_USER, UNFINISHED = "per_user.parquet", "unfinished"  # names within a released folder
+PER_USER, UNFINISHED, VARIANTS = "per_user.parquet", "unfinished", "variants"  # names within a released folder
+TEST_PARTS = ("", "fixed_", "gap_")  # prefixes of metrics in the records of ``run_or_load``
 RELEASED_METRICS = (*(f"{name}@{n}" for name in ("recall", "auc") for n in (10, 20, 50, 100)), "lauc@100", "full_auc")
 
 
@@ -93,7 +95,7 @@ def write_release(
     The records carry their provenance (commit, versions, hashes, device) and are kept under version control, so that a
     long study need not run again to be read.
     """
-    return _write(_folder(name), records, trials, plan, pending)
+    return _write(_folder(name), records, trials, plan.described(), pending)
 
 
 def released(name: str) -> Release:
@@ -117,27 +119,46 @@ def write_unfinished(name: str, parts: Mapping[str, Part], plan: Plan) -> None:
     """Keep what ``unfinished`` gives; without ``parts`` nothing is kept."""
     folder, all_parts = _folder(name) / UNFINISHED, together(list(parts.values()))
     if parts:
-        _write(folder, all_parts.records, all_parts.trials, plan, list(parts))
+        _write(folder, all_parts.records, all_parts.trials, plan.described(), list(parts))
     elif folder.exists():
         shutil.rmtree(folder)
 
 
+def write_variants(name: str, records: Sequence[NamedRecord], pending: Sequence[str]) -> None:
+    """Keep the ``records`` of variants of the release's MRLM, those of ``pending`` ones that are not whole too."""
+    named = [RunRecord(record.folder, {**record.data, "name": record.name}, record.per_user) for record in records]
+    _write(_folder(name) / VARIANTS, named, no_trials(), {**released(name).plan, "repeats": 1}, pending)
+
+
+def variants_kept(name: str) -> list[NamedRecord]:
+    """All that ``write_variants`` kept; none where it never did."""
+    folder = _folder(name) / VARIANTS
+    kept = _read(folder).records if (folder / "plan.json").exists() else []
+    return [NamedRecord(**vars(record), name=record.data["name"]) for record in kept]
+
+
+def released_variants(name: str) -> list[NamedRecord]:
+    """The records of the variants that have all their splits: one that lacks some would take them from the others."""
+    kept = variants_kept(name)
+    pending = _read(_folder(name) / VARIANTS).pending if kept else []
+    return [record for record in kept if record.name not in pending]
+
+
 def _write(
-    folder: Path, records: Sequence[RunRecord], trials: pd.DataFrame, plan: Plan, pending: Sequence[str]
+    folder: Path, records: Sequence[RunRecord], trials: pd.DataFrame, plan: Mapping[str, Any], pending: Sequence[str]
 ) -> Path:
-    tables = []
-    for record in records:
-        if record.per_user is not None:
-            values = record.per_user[list(RELEASED_METRICS)].astype("float32").reset_index()
-            tables.append(values.assign(spec_hash=record.data["spec_hash"]))
+    # By hash: one run may have two names.
+    tables = {record.data["spec_hash"]: record.per_user for record in records if record.per_user is not None}
     if tables:
+        rows = [table[_kept_of(table)].astype("float32").reset_index().assign(spec_hash=key)
+                for key, table in tables.items()]
         with atomic(folder / PER_USER) as temporary:
-            pd.concat(tables).to_parquet(temporary, index=False, compression="zstd")
+            pd.concat(rows).to_parquet(temporary, index=False, compression="zstd")
     if trials.empty:
         (folder / "trials.csv").unlink(missing_ok=True)  # of an earlier release
     else:
         write_text(folder / "trials.csv", trials.to_csv(index=False))
-    write_text(folder / "plan.json", json.dumps({**plan.described(), "pending": list(pending)}, indent=1) + "\n")
+    write_text(folder / "plan.json", json.dumps({**plan, "pending": list(pending)}, indent=1) + "\n")
     write_text(folder / "records.json", json.dumps([record.data for record in records], indent=1, sort_keys=True))
     return folder
 
@@ -149,7 +170,8 @@ def _read(folder: Path) -> Release:
     if (folder / PER_USER).exists():  # not before the first run has ended
         table = pd.read_parquet(folder / PER_USER)
         groups = table.groupby("spec_hash")
-        per_user = {str(key): rows.drop(columns="spec_hash").set_index("user") for key, rows in groups}
+        per_user = {str(key): rows.drop(columns="spec_hash").set_index("user").dropna(axis="columns", how="all")
+                    for key, rows in groups}  # a column of others is no column of its
     trials = no_trials()
     if (folder / "trials.csv").exists():
         trials = pd.read_csv(folder / "trials.csv", keep_default_na=False, na_values={"value": ""})
@@ -158,6 +180,11 @@ def _read(folder: Path) -> Release:
         trials.reindex(columns=list(COLUMNS), fill_value=""),  # older tables have fewer
         {"repeats": 1, **{name: value for name, value in plan.items() if name != "pending"}}, plan["pending"],
     )
+
+
+def _kept_of(table: pd.DataFrame) -> list[str]:
+    """The metrics of ``table`` that a release keeps: on the test part, and where there is one on the fixed test."""
+    return [column for part in TEST_PARTS for name in RELEASED_METRICS if (column := part + name) in table]
 
 
 def together(parts: Sequence[Part]) -> Part:

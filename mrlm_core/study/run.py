@@ -47,7 +47,7 @@ def run_or_load(spec: RunSpec, fixed_ratio: float | None = None) -> RunRecord:
     """
     dataset = dataset_of(spec)
     run = partial(_run, spec, dataset, fixed_ratio=fixed_ratio)
-    return kept(spec, dataset, _folder(spec, dataset, fixed_ratio), run)
+    return kept(spec, dataset, record_folder(spec, dataset, fixed_ratio), run)
 
 
 def kept(
@@ -94,7 +94,7 @@ def run_many(
         if fixed_ratio is not None:
             _check_fixed(spec, fixed_ratio)
     run, lost = (partial(make, fixed_ratio=fixed_ratio) for make in (run_or_load, lost_record))
-    return in_order(run, lost, lambda spec: _folder(spec, dataset_of(spec), fixed_ratio), specs, scheduler,
+    return in_order(run, lost, lambda spec: record_folder(spec, dataset_of(spec), fixed_ratio), specs, scheduler,
                     lambda spec: spec.model)
 
 
@@ -142,7 +142,7 @@ def or_lost(run: Callable[[Spec], Result], spec: Spec) -> Result | Lost:
 def lost_record(spec: RunSpec, lost: Lost, fixed_ratio: float | None = None) -> RunRecord:
     """The failed record of a run whose workers died; not kept, so that it is tried again the next time."""
     dataset = dataset_of(spec)
-    return lost_in(spec, dataset, _folder(spec, dataset, fixed_ratio), lost)
+    return lost_in(spec, dataset, record_folder(spec, dataset, fixed_ratio), lost)
 
 
 def lost_in(spec: RunSpec, dataset: Dataset, folder: Path, lost: Lost) -> RunRecord:
@@ -254,7 +254,8 @@ def _listed(spec: RunSpec, dataset: Dataset) -> np.ndarray | None:
     return np.unique(dataset.ratings["item"]) if spec.config.protocol.candidates == "rated" else None
 
 
-def _folder(spec: RunSpec, dataset: Dataset, fixed_ratio: float | None = None) -> Path:
+def record_folder(spec: RunSpec, dataset: Dataset, fixed_ratio: float | None = None) -> Path:
+    """Where the record of ``spec`` is kept; its name is the record's key."""
     key = run_key(spec, dataset)
     return workspace() / "runs" / dataset.name / (key if fixed_ratio is None else content_hash(key, fixed_ratio))
 

@@ -68,7 +68,7 @@ def test_a_training_that_outlasts_its_share_counts_with_what_it_had_reached(shop
     assert search.trials["value"][0] > 0
     assert search.trials["seconds"][0] > 1e-3
     assert outcome(search.trials).loc["Mult-VAE", ["stopped", "failed"]].tolist() == [1, 0]
-    folder = run._folder(search.best, shop)
+    folder = run.record_folder(search.best, shop)
     assert not (folder / "checkpoint").exists()
     assert not (folder / "record.json").exists()
     record = run_or_load(search.best)
