@@ -159,7 +159,7 @@ def pairs(claim: Claim, source: Source) -> list[Pair]:
     """The pairs that ``claim`` compares on ``source``, models without "+" where the two are the same; none twice."""
     test, found = claim.test, []
     for over, under, letter, part in _names(claim, source):
-        metrics = tuple(part + metric for metric in claim.metrics)
+        metrics = tuple(part + metric for metric in claim.metrics) if part.endswith("_") or not part else (part,)
         for group in [metrics] if test.get("average") else [(metric,) for metric in metrics]:
             found.append(Pair(over, under, group, _magnitude(claim, source, over, under, letter, group[0])))
         found += [Pair(over, under, (reading,)) for reading in test.get("readings", ())]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from mrlm_core.evaluation.significance import Draws, combined, joint_means
 from mrlm_core.study.claims import BEST_OF_SIMPLE, Claim, Pair, Source, claim_tests
@@ -54,7 +56,7 @@ def effects_of(there: Sequence[Pair], source: Source) -> tuple[list[Effect], int
     """Difference and ratio of each pair on the splits that all its models have, and which simple model was best."""
     chosen = ""
     if any(pair.under == BEST_OF_SIMPLE for pair in there):
-        best = _best_on_validation(source)
+        best = best_on_validation(source, _simple(source))
         there = [Pair(pair.over, best, pair.metrics) for pair in there]
         chosen = f"; {best} is the best simple model on validation"
     names = list(dict.fromkeys(name for pair in there for name in (pair.over, pair.under)))
@@ -100,10 +102,10 @@ def panel(
     return dict(zip(tables, joint_means(stacked), strict=True)), len(splits)
 
 
-def _best_on_validation(source: Source) -> str:
-    """The simple model with the best validation mean of the metric that selects."""
+def best_on_validation(source: Source, names: Sequence[str]) -> str:
+    """That of ``names`` with the best validation mean of the metric that selects."""
     means = {name: np.mean([record.validation[record.data["selected_on"].split()[-1]] for record in source.done(name)])
-             for name in _simple(source)}
+             for name in names}
     return max(means, key=lambda name: means[name])
 
 
@@ -135,6 +137,21 @@ def share_of_order(claim: Claim, there: Sequence[Pair], source: Source, whole: b
         shares.append(f"{np.mean(np.all(holds, axis=0)):.0%} at {named(metric)}")
     part = "the order" if whole else "the order at hand"
     return f"; all of {part} in {listed(shares)} of the repetitions" if shares else ""
+
+
+def trend(claim: Claim, there: Sequence[Pair], source: Source) -> str:
+    """For a claimed order of three models or more, Page's test of it over splits, on each metric (Page 1963)."""
+    chain = [pair for pair in there if pair.metrics == claim.metrics[:1]]
+    if not claim.test.get("order") or any(one.under != two.over for one, two in pairwise(chain)) or len(chain) < 2:
+        return ""
+    names, p_values = [chain[0].over, *(pair.under for pair in chain)], []
+    for metric in claim.metrics:
+        by_split = pd.concat([values(source.done(name), metric).mean(axis=1) for name in names], axis=1).dropna()
+        if len(by_split) < 2:
+            return ""
+        found = stats.page_trend_test(by_split.to_numpy(), predicted_ranks=range(len(names), 0, -1))
+        p_values.append(f"{found.pvalue:.2g} at {named(metric)}")
+    return f"; trend over splits, Page's p = {listed(p_values)}"
 
 
 def _timed(records: Sequence[RunRecord]) -> bool:

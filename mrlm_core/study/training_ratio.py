@@ -37,6 +37,11 @@ def ratio_specs(base: RunSpec, models: Sequence[str], ratios: Sequence[float], s
     ]
 
 
+def is_ratio(record: RunRecord) -> bool:
+    """Whether ``record`` is one of these runs: tested on the fixed test as well."""
+    return "fixed_ratio" in record.data
+
+
 def curves(records: Sequence[RunRecord], metric: str) -> pd.DataFrame:
     """Mean of ``metric`` and its interval, a row a (model, arm, ratio); from records with a fixed test."""
     parts = []

@@ -13,12 +13,14 @@ from mrlm_core.study.claims import Claim, Pair, Source, at, claims, level, pairs
 from mrlm_core.study.effects import (
     Effect,
     at_hand,
+    best_on_validation,
     cells,
     effects_of,
     half_width,
     panel,
     ratio_text,
     share_of_order,
+    trend,
 )
 from mrlm_core.study.findings import cut_short, listed, named
 from mrlm_core.study.paper_checks import auc_readings
@@ -98,7 +100,8 @@ def _compared(claim: Claim, source: Source) -> Verdict:
         return _untested(claim, source, f"needs {'; '.join(lacks)}" if lacks else "no split that all models have")
     above = claim.test["kind"] == "above"
     verdict, evidence = _above(claim, effects, len(wanted) - len(equal)) if above else _same(claim, effects)
-    evidence += chosen + share_of_order(claim, there, source, not lacks)
+    evidence += chosen + share_of_order(claim, there, source, not lacks) + trend(claim, there, source)
+    evidence += _against_best(effects, source) if claim.test.get("best") else ""
     if lacks and verdict not in _decided_by_some(claim):
         text = f"of {len(wanted)} comparisons {len(effects)} are at hand ({verdict} on these: {evidence})"
         return _untested(claim, source, f"needs {'; '.join(lacks)}; {text}")
@@ -124,7 +127,8 @@ def _stopped_soon(there: Sequence[Pair], source: Source) -> list[str]:
 
 def _above(claim: Claim, effects: Sequence[Effect], wanted: int) -> tuple[str, str]:
     """Whether all effects are above 0 after Holm's correction and as large as the paper's; or most of ``wanted``."""
-    found = holm([effect.gain.p_differs() for effect in effects]) <= ALPHA
+    p_values = [effect.gain.p_differs() for effect in effects]
+    found, alone = holm(p_values) <= ALPHA, np.array(p_values) <= ALPHA
     signs = np.sign([effect.gain.value for effect in effects])
     up, down, n = int(np.sum(found & (signs > 0))), int(np.sum(found & (signs < 0))), len(effects)
     inside = sum(effect.magnitude_inside for effect in effects if effect.pair.magnitude is not None)
@@ -135,29 +139,46 @@ def _above(claim: Claim, effects: Sequence[Effect], wanted: int) -> tuple[str, s
         verdict = CONTRADICTED
     else:
         verdict = NOT if up < n else REPRODUCED if inside == stated else DIRECTION
-    return verdict, _evidence_above(claim, effects, up, down, inside, stated, verdict)
+    text = _evidence_above(claim, effects, up, down, int(np.sum(alone & ~found)), inside, stated)
+    return verdict, text + (_unseen([e for e, told in zip(effects, found, strict=True) if not told])
+                            if verdict == NOT else "")
 
 
 def _evidence_above(
-    claim: Claim, effects: Sequence[Effect], up: int, down: int, inside: int, stated: int, verdict: str
+    claim: Claim, effects: Sequence[Effect], up: int, down: int, by_number: int, inside: int, stated: int
 ) -> str:
+    """``by_number``: how many are not told apart only because Holm's correction asks more of so many."""
     n = len(effects)
     if n == 1:
         text = f"{effects[0]}, p = {effects[0].gain.p_differs():.2g}"
     else:
         ordered = sorted(effects, key=lambda effect: effect.ratio.value)
         text = f"of {n} comparisons {up} above, {down} below, {n - up - down} not told apart"
+        text += f" ({by_number} of these would be if each were asked alone)" if by_number else ""
         text += f"; lowest {ordered[0]}, highest {ordered[-1]}"
         text += f"; the paper's size inside the interval in {inside} of {stated}" if stated else ""
-    if claim.test.get("quantifier") == "most":
+    if claim.test.get("quantifier") == "most" or claim.test.get("sign_test"):
         higher = sum(effect.gain.value > 0 for effect in effects)
         p = stats.binomtest(higher, n, alternative="greater").pvalue
         text += f"; {higher} of {n} means higher (binomial p = {p:.2g} if they were independent)"
-    if verdict == NOT:
-        widest = max(half_width(effect.ratio) for effect in effects)
-        size = f"up to {widest:.0%}" if np.isfinite(widest) else "any size"  # where the lower one may be 0
-        text += f"; differences of {size} could pass unseen"
     return text
+
+
+def _unseen(effects: Sequence[Effect]) -> str:
+    """How large a difference the widest interval of ``effects``, which are not told apart, leaves room for."""
+    widest = max((half_width(effect.ratio) for effect in effects), default=np.inf)
+    size = f"up to {widest:.0%}" if np.isfinite(widest) else "any size"  # where the lower one may be 0
+    return f"; differences of {size} could pass unseen"
+
+
+def _against_best(effects: Sequence[Effect], source: Source) -> str:
+    """The comparisons with that one of the others which is best on validation, as a family of their own."""
+    best = best_on_validation(source, list(dict.fromkeys(effect.pair.under for effect in effects)))
+    own = [effect for effect in effects if effect.pair.under == best]
+    found = holm([effect.gain.p_differs() for effect in own]) <= ALPHA
+    up = sum(effect.gain.value > 0 for effect, told in zip(own, found, strict=True) if told)
+    return (f"; of {len(own)} comparisons with {best}, the best of them on validation, {up} above, "
+            f"{int(found.sum()) - up} below")
 
 
 def _same(claim: Claim, effects: Sequence[Effect]) -> tuple[str, str]:
@@ -208,7 +229,8 @@ def _by_definitions(claim: Claim) -> Verdict:
     verdict = REPRODUCED if 0 in readings.values() else NOT
     text = "; ".join(f"{name}: {cells} impossible" for name, cells in readings.items())
     return Verdict(claim, "the paper's tables", verdict, f"{text}. No bound follows from Recall for the AUC inside "
-                   "the list alone, so that reading can be neither excluded nor borne out")
+                   f"the list alone, so that reading can be neither excluded nor borne out. "
+                   f"(left out: {claim.test['left_out']})")
 
 
 def _by_growth(claim: Claim, source: Source) -> Verdict:

@@ -43,6 +43,14 @@ def test_findings_say_who_wins_and_what_the_method_beats() -> None:
     assert "make of 2 models 1 better (CKE+); 0 worse; 1 no different (NARRE+)." in text
 
 
+def test_findings_say_how_far_the_repaired_variant_got() -> None:
+    text = " ".join(findings([*ALL, *_records("MRLM-R", 0.25), *_records("iALS", 0.25)], "recall@20"))
+    assert "MRLM-R, the repaired variant of chapter 11, is number 2: about level with iALS (0.0000 " in text
+    assert "; below EASE (-0.0500 " in text
+    assert "VBPR" not in text  # has not run
+    assert "MRLM-R" not in " ".join(findings(ALL, "recall@20"))
+
+
 def test_findings_name_models_that_were_not_trained_to_their_end() -> None:
     assert "Trained for less" not in " ".join(findings(ALL, "recall@20"))
     short, long = _records("HAUP", 0.2), _records("CAMN", 0.2)

@@ -128,6 +128,39 @@ def test_a_claim_about_all_fails_on_one_and_holds_on_all_only() -> None:
     assert verdict("C01", source(MRLM=0.4, HAUP=0.5)).verdict == CONTRADICTED
 
 
+def test_what_only_holms_correction_leaves_untold_is_counted() -> None:
+    """Three splits that differ: each comparison is told apart alone, none among so many; one that is equal never."""
+    def spread(name: str, level: float) -> list[RunRecord]:
+        made = runs(name, level)
+        for split, run in enumerate(made):
+            run.per_user[:] += 0.012 * (split - 1)
+        return made
+
+    everything = {f"{name}{sign}": runs(f"{name}{sign}", 0.3) for name in claims.ORDER for sign in ("", "+")}
+    found = verdict("C01", Source("shop", {"MRLM": spread("MRLM", 0.35), **everything}))
+    assert found.verdict == NOT
+    assert "of 160 comparisons 0 above, 0 below, 160 not told apart (160 of these would be if each" in found.evidence
+    wide = verdict("C06", Source("shop", {"MRLM": runs("MRLM", 0.6), **everything, "HAUP": runs("HAUP", 0.6),
+                                          "CKE": noisy_about("CKE", 0.1)}))
+    assert "9 above, 0 below, 1 not told apart;" in wide.evidence
+    unseen = float(wide.evidence.split("differences of up to ")[1].split("%")[0])
+    assert unseen < 10, "of HAUP's interval, not of CKE's, which is told apart"
+    assert "9 of 10 means higher" in wide.evidence or "10 of 10 means higher" in wide.evidence
+
+
+def noisy_about(name: str, level: float) -> list[RunRecord]:
+    made = runs(name, level)
+    for run in made:
+        run.per_user[:] *= np.random.default_rng(7).exponential(size=(USERS, 1))
+    return made
+
+
+def test_all_baselines_are_represented_by_the_best_on_validation_too() -> None:
+    models = {f"{name}{sign}": 0.3 for name in claims.ORDER for sign in ("", "plus")}
+    found = verdict("C01", source(MRLM=0.4, **{**models, "HAUP": 0.5}))
+    assert "of 8 comparisons with HAUP, the best of them on validation, 0 above, 8 below" in found.evidence
+
+
 def test_a_claim_about_most_counts() -> None:
     pairs = {f"{name}{sign}": 0.3 for name in claims.ORDER for sign in ("", "plus")}
     better = {f"{name}plus": 0.35 for name in claims.ORDER[:6]}
@@ -169,7 +202,18 @@ def test_overfitting_is_a_fall_on_a_fixed_test_and_a_gap_that_grows(tests, gaps,
     by_share = zip(("70%", "75%"), tests, gaps, strict=True)
     models = {f"MRLM, {share} for training": with_parts(runs("MRLM", level, noise=0.02), gap)
               for share, level, gap in by_share}
+    for record in (record for made in models.values() for record in made):
+        record.per_user["gap_auc@100"] = 0.0  # the cutoff caps it: not what is asked
     assert verdict("C25", Source("shop", models)).verdict == word
+
+
+@pytest.mark.parametrize(("fixed", "word"), [(0.0, REPRODUCED), (-0.2, CONTRADICTED)])
+def test_more_training_ratings_must_help_on_a_fixed_test_too(fixed: float, word: str) -> None:
+    models = {f"MRLM, {share}% for training": with_parts(runs("MRLM", level), 0.0)
+              for share, level in ((55, 0.3), (60, 0.35), (65, 0.4), (70, 0.45), (75, 0.4))}
+    for run in models["MRLM, 65% for training"]:
+        run.per_user[["fixed_auc@50", "fixed_auc@100"]] += fixed
+    assert verdict("C23", Source("shop", models)).verdict == word
 
 
 def with_parts(made: list[RunRecord], gap: float) -> list[RunRecord]:
@@ -253,6 +297,7 @@ def test_modalities_take_the_papers_percentage_of_their_letter() -> None:
     order = verdict("C20", source(**exact))
     assert order.verdict == REPRODUCED
     assert "all of the order in 100%" in order.evidence
+    assert "trend over splits, Page's p = 7.2e-05 at AUC@100" in order.evidence  # three of three are 1 of 24 orders
     swapped = {**exact, "image_alone": exact["knowledge_alone"]}
     assert verdict("C20", source(**swapped)).verdict == CONTRADICTED
     assert "2 metrics" not in order.evidence
