@@ -69,13 +69,13 @@ def rank_change(places: pd.DataFrame, title: str) -> Figure:
 
 
 def cost_and_quality(records: Sequence[RunRecord], metric: str) -> Figure:
-    """Processor seconds of preprocessing and training (median of runs) against the mean of ``metric``, a point a model.
+    """Processor seconds of training (median of runs) against the mean of ``metric``, a point a model.
 
-    Named are those that nothing as cheap surpasses, joined by a line, and ``ALWAYS_NAMED``.
+    Preprocessing is left out: models share it, and only the first that needs an artefact has its seconds. Named are
+    those that nothing as cheap surpasses, joined by a line, and ``ALWAYS_NAMED``.
     """
     means = intervals(records, [metric]).set_index("model")["mean"].dropna()
-    table = costs(records)
-    spent = table["preprocessing (processor s)"] + table["training (processor s)"]  # other programs do not change it
+    spent = costs(records)["training (processor s)"]  # other programs do not change it
     seconds = spent.loc[means.index].clip(lower=0.01)
     ordered = means[seconds.sort_values(kind="stable").index]
     best = list(ordered.index[ordered >= ordered.cummax()])
@@ -87,7 +87,7 @@ def cost_and_quality(records: Sequence[RunRecord], metric: str) -> Figure:
         axes.scatter(*place, s=40, color="C3" if model in ALWAYS_NAMED else "C0" if named else "0.75")
         if named:
             axes.annotate(str(model), place, (4, 4), textcoords="offset points", fontsize=9)
-    axes.set(xscale="log", xlabel="preprocessing + training (processor seconds, log scale)", ylabel=f"{metric} on test")
+    axes.set(xscale="log", xlabel="training (processor seconds, log scale)", ylabel=f"{metric} on test")
     axes.grid(alpha=0.3)
     return figure
 

@@ -162,6 +162,13 @@ def outcome(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
 
 
+def undecided(trials: pd.DataFrame) -> list[str]:
+    """Models whose search chose nothing: the clock stopped all its trials, and the default led, so no final was run."""
+    table = outcome(trials)
+    no_final = table[["default at its end", "best at its end"]].isna().all(axis="columns")
+    return list(table.index[(table["stopped"] == table["tried"]) & no_final])
+
+
 def with_values(spec: RunSpec, values: Mapping[str, Any]) -> RunSpec:
     """``spec`` with hyperparameter values; MRLM's are dotted settings, a baseline's its own."""
     if registry.row(spec.model).family == "mrlm":

@@ -25,6 +25,7 @@ from mrlm_core.study.tune import (
     outcome,
     trials_of,
     tuned,
+    undecided,
 )
 from mrlm_core.training.time_limit import OutOfTime, within
 
@@ -294,3 +295,15 @@ def test_the_command_line_tunes_within_its_budget_and_releases_the_trials(
         capsys.readouterr()
         assert cli.main([*command, *wrong]) == 2
         assert "--minutes: expected" in capsys.readouterr().err
+
+
+def test_a_search_that_the_clock_alone_ended_is_said_to_have_decided_nothing() -> None:
+    def trial(model: str, number: int, value: float, error: str) -> tuple:
+        values = "{}" if number in (0, FINALS) else '{"dim": 8}'
+        return model, number, value, "COMPLETE", 1.0, values, error, "key", "CPU"
+
+    rows = [trial("HAUP", 0, 0.3, STOPPED), trial("HAUP", 1, 0.2, STOPPED),
+            trial("CAMN", 0, 0.2, STOPPED), trial("CAMN", 1, 0.3, STOPPED),
+            trial("CAMN", FINALS, 0.4, TO_ITS_END), trial("CAMN", FINALS + 1, 0.3, TO_ITS_END),
+            trial("EASE", 0, 0.3, ""), trial("EASE", 1, 0.2, STOPPED)]
+    assert undecided(pd.DataFrame(rows, columns=list(COLUMNS))) == ["HAUP"]
