@@ -75,7 +75,8 @@ ROWS: tuple[Row, ...] = (
         citation="oramas2017",
         fidelity="adapted",
         adaptation="Frozen vectors of text and audio in place of words and spectrograms, one network trained at once; "
-        "as in the original all items, known ones too, are ranked by factors guessed from content.",
+        "made for new items, the only ones in its test: here known items too are ranked by factors guessed from "
+        "content, which is not its purpose (`true_factors_from` leaves them their own).",
         family="deep",
     ),
     Row(

@@ -78,8 +78,9 @@ ROWS: tuple[Row, ...] = (
         adaptation=(
             "The candidate generator alone; the history is the newest of the user's other training positives, as the "
             "split is random, not what he watched before; no age of an example, and as many examples of a user as he "
-            "has positives, where the original takes equally many; users and items have length 1, as in public code, "
-            "and one hidden layer where the original has three."
+            "has positives, where the original takes equally many; one table of item vectors for what was watched and "
+            "for what is ranked; users and items have length 1, as in public code, and one hidden layer where the "
+            "original has three."
         ),
         family="deep",
     ),

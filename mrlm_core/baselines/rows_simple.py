@@ -8,9 +8,8 @@ from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 _BINARY = "Trained on binarised positives: ratings below the threshold are left out."
 
-# The defaults of the first five were chosen on the validation part of MovieLens latest-small (seed 0); the others' are
-# those of their publications or a first guess. Searches span the ranges that Ferrari Dacrema et al. (2021) and Rendle
-# et al. (2022) report as optimal for 10^3 to 10^5 items.
+# Where the defaults come from is on the page of the protocol (book/protocol.md). Searches span the ranges that Ferrari
+# Dacrema et al. (2021) and Rendle et al. (2022) report as optimal for 10^3 to 10^5 items.
 ROWS: tuple[Row, ...] = (
     Row(
         name="Popularity",

@@ -62,7 +62,9 @@ ROWS: tuple[Row, ...] = (
         adaptation=(
             "Least squares in turn with epochs of the text network, as published, but on positives and, weighted low, "
             "all unobserved pairs, stopped early on validation Recall@20; Adam, words from a random start, windows "
-            "within sentences. " + _REGRESSED
+            "within sentences; as in the authors' code an item weighs by the square root of its ratings; the first "
+            "vectors are normal draws around the text's, and the network's own weights are not penalised. "
+            + _REGRESSED
         ),
         family="deep",
     ),
@@ -92,7 +94,8 @@ ROWS: tuple[Row, ...] = (
         fidelity="adapted",
         adaptation=(
             _TEXT_ONLY + "An item's sentences have no author, so its attention goes without one. BPR; the interaction "
-            "is linear as the paper prints it, without the ReLU of its code. " + _PAIRED
+            "is linear as the paper prints it, without the ReLU of its code, but the ids that its attention reads pass "
+            "a ReLU as there. " + _PAIRED
         ),
         family="deep",
     ),
