@@ -10,10 +10,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.section import Section, kept, machines
+from benchmarks.section import ROOT, Section, kept, machines
 from mrlm_core.cache import write_text
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+BOOK = ROOT / "book" / "measured"  # what pages of the book include: a Markdown file a section
+SHOWN = ("scale_out",)
 # Modules of this package with a function ``run() -> Section``, in the order of the page.
 SECTIONS = ("limits", "training_step", "full_ranking", "data", "peers", "peers_quality", "startup", "gpu", "end_to_end",
             "scale_out", "clustering", "preprocessing", "quality")
@@ -40,12 +42,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def measure(name: str) -> None:
-    """One section: measured, printed, kept, and RESULTS.md written anew."""
+    """One section: measured, printed, kept, and RESULTS.md and what the book shows of it written anew."""
     print(f"{name} ...", flush=True)
     section = importlib.import_module(f"benchmarks.{name}").run().stamped()
     section.keep(name)
     print("\n".join([*section.lines, "", *(target.row() for target in section.targets), ""]), flush=True)
     write_text(RESULTS, kept_page())
+    if name in SHOWN:
+        write_text(BOOK / f"{name}.md", shown(name))
+
+
+def shown(name: str) -> str:
+    """What a page of the book includes of a kept section: when and where it was measured, and its lines."""
+    found = [(description[0].split(";")[0], section) for machine, description in sorted(machines().items())
+             if (section := kept(name, machine)) is not None]
+    return "\n\n".join("\n".join([f"*{machine}, {section.measured}*", "", *section.lines])
+                       for machine, section in found) + "\n"
 
 
 def kept_page() -> str:

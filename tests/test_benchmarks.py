@@ -120,6 +120,18 @@ def test_the_page_shows_every_target_and_keeps_sections_that_were_not_run_again(
     assert made.measured in page
 
 
+def test_a_page_of_the_book_shows_what_was_kept(benchmarks, monkeypatch, tmp_path):
+    from benchmarks import section
+
+    for name in benchmarks.SHOWN:
+        assert (benchmarks.BOOK / f"{name}.md").read_text(encoding="utf-8") == benchmarks.shown(name)
+    assert "{include} measured/scale_out.md" in (ROOT / "book" / "scale_out.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(section, "KEPT", tmp_path)
+    section.Section("Scale out", ["1.5 times", "as fast"], [], "today").keep("scale_out")
+    machine = section.description()[0].split(";")[0]
+    assert benchmarks.shown("scale_out") == f"*{machine}, today*\n\n1.5 times\nas fast\n"
+
+
 def test_calls_are_taken_in_turn_after_one_untimed_each(benchmarks):
     from benchmarks.compare import in_turn
 

@@ -115,16 +115,21 @@ def sentences(
 ) -> Iterator[str]:
     """What the tables come to: who leads on rare and on popular items, who beats chance on cold ones, who does not.
 
-    ``buckets`` as ``by_bucket``; ``cold`` rows of ``cold_recall`` at one cutoff, by view; ``known`` what each model
-    knows of a cold item, empty for nothing.
+    ``buckets`` as ``by_bucket``; ``cold`` rows of ``cold_recall`` at one cutoff, by each of ``VIEWS``; ``known`` what
+    each model knows of a cold item, empty for nothing.
     """
     if len(buckets):
         yield from _on_buckets(buckets, method)
-    for where, table in cold.items():
-        rows = _by_model(table)
-        able = [name for name in rows if known.get(name)]
-        if able:
-            yield from _on_cold(rows, able, int(table["cutoff"].iloc[0]), where, method)
+    rows = {where: _by_model(table) for where, table in cold.items()}
+    able = [name for name in rows[WITHIN] if known.get(name)]
+    # Lists full of cold items in any order find many of the cold positives: that is no knowledge of them.
+    blind = [name for name in able if _is_above(rows[CATALOGUE][name]) and not _is_above(rows[WITHIN][name])]
+    cutoffs = {where: int(table["cutoff"].iloc[0]) for where, table in cold.items()}
+    if able:
+        yield from _on_cold(rows[WITHIN], able, f"Recall@{cutoffs[WITHIN]} {WITHIN}", method)
+        yield from _on_cold(rows[CATALOGUE], able, f"Recall@{cutoffs[CATALOGUE]} {CATALOGUE}", method, blind)
+        for name in blind:
+            yield _on_blind(name, rows, f"Recall@{cutoffs[KNOWN]} {KNOWN}")
     if any(table["splits"].max() == 1 for table in cold.values()):
         yield ("From one split: an order of the cold items that is much alike for all users is above or below chance "
                "by its luck with a few items, which an interval over users does not show.")
@@ -141,16 +146,26 @@ def _on_buckets(buckets: pd.DataFrame, method: str) -> Iterator[str]:
         yield text + "."
 
 
-def _on_cold(rows: Rows, able: Sequence[str], n: int, where: str, method: str) -> Iterator[str]:
-    best, chance = _best(rows, able), float(np.mean([row["random"] for row in rows.values()]))
-    above = [name for name in able if rows[name]["above_low"] > 0]
-    below = [name for name in able if rows[name]["above_high"] < 0]
-    level = [name for name in able if name not in above + below]
-    yield (f"Recall@{n} {where}: random order gives {chance:.4f}, {best} {_interval(rows[best])}. "
+def _on_cold(rows: Rows, able: Sequence[str], what: str, method: str, blind: Sequence[str] = ()) -> Iterator[str]:
+    """Who of ``able`` is above chance; ``blind`` are above it without telling cold items apart, and so never lead."""
+    telling = [name for name in able if name not in blind]
+    best = _best(rows, telling) if telling else ""
+    above = [name for name in telling if _is_above(rows[name])]
+    below = [name for name in telling if rows[name]["above_high"] < 0]
+    level = [name for name in telling if name not in above + below]
+    yield (f"{what}: random order gives {_chance(rows):.4f}{f', {best} {_interval(rows[best])}' if best else ''}. "
            f"Of {len(able)} models that know something of a cold item {len(above)} are above chance{_list(above)}, "
-           f"{len(level)} level with it{_list(level)}, {len(below)} below it{_list(below)}.")
-    if method in able and method != best:
+           f"{len(level)} level with it{_list(level)}, {len(below)} below it{_list(below)}"
+           + (f", {len(blind)} above it without telling cold items apart{_list(blind)}." if blind else "."))
+    if method in telling and method != best:
         yield f"{method}: {_interval(rows[method])}."
+
+
+def _on_blind(name: str, rows: Mapping[str, Rows], what: str) -> str:
+    """Why the place of ``name`` in the catalogue is no merit, and what its order costs the other items."""
+    return (f"{name} puts cold items before others and does not tell them apart: {_interval(rows[CATALOGUE][name])} in "
+            f"the catalogue, but not above chance {WITHIN}. {what}: {_interval(rows[KNOWN][name])}, where random order "
+            f"gives {_chance(rows[KNOWN]):.4f}.")
 
 
 def _by_model(table: pd.DataFrame) -> Rows:
@@ -159,6 +174,15 @@ def _by_model(table: pd.DataFrame) -> Rows:
 
 def _best(rows: Rows, names: Sequence[str]) -> str:
     return max(names, key=lambda name: float(rows[name]["mean"]))
+
+
+def _is_above(row: Mapping[str, Any]) -> bool:
+    """Whether the interval of the difference to chance is above 0."""
+    return bool(row["above_low"] > 0)
+
+
+def _chance(rows: Rows) -> float:
+    return float(np.mean([row["random"] for row in rows.values()]))
 
 
 def _recalls(table: pd.DataFrame, view: View, n: int) -> tuple[pd.Series, pd.Series]:

@@ -1,4 +1,4 @@
-"""How seconds grow with size: problems of any size, their time, and the exponent on log-log axes (§3.4)."""
+"""How seconds and memory grow with size: problems of any size, what they take, exponents on log-log axes (§3.4)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import logging
 import time
 import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 
 PARTS = tuple(2 ** (-place / 2) for place in (4, 3, 2, 1, 0))  # of the largest size: a quarter to all of it
+CLUSTERED = 4000  # random points, of which the exact method takes seconds
+
+Calls: TypeAlias = Mapping[float, Callable[[], object]]  # what is timed, by size
 
 
 @dataclass(frozen=True)
@@ -56,26 +61,37 @@ def growth_of(seconds: Mapping[float, np.ndarray]) -> Growth:
 
 
 def against_count(
-    config: StudyConfig, n_users: int, n_items: int, n_triplets: int, repeats: int
+    config: StudyConfig, n_users: int, n_items: int, n_triplets: int, repeats: int, clustered: int = CLUSTERED
 ) -> dict[str, tuple[Growth, float]]:
-    """Exponents as measured and as §3.4 counts them: an epoch by users, each with as many triplets; items' clustering.
+    """Exponents as measured and as §3.4 counts them: an epoch by users and by units a triplet, clustering by items.
 
-    Sizes are ``PARTS`` of those given; clustering is by the exact method, of at most 1,000 items.
+    Users are ``PARTS`` of those given, each with as many triplets. Clustering is by the exact method, of ``clustered``
+    random points and fewer whatever the dataset: of a few hundred the seconds are fixed cost and noise.
     """
     from mrlm_core.preprocessing.clustering import multiple_kernel_kmeans
 
-    points = random_problem(config, 2, min(max(n_items, 300), 1000), 1)[0][1]
-    training: dict[float, Callable[[], object]] = {}
-    preparing: dict[float, Callable[[], object]] = {}
-    for part in PARTS:
-        users, items = int(part * n_users), int(part * len(points))
-        training[users] = epoch_on_random(config, users, n_items, int(part * n_triplets))[1]
-        preparing[items] = partial(multiple_kernel_kmeans, points[:items], 10, "exact")
-    return {"an epoch by users": (growth_of(in_rounds(training, repeats)), 1.0),
-            "clustering by items": (growth_of(in_rounds(preparing, repeats)), 2.0)}
+    sizes = {int(part * n_users): int(part * n_triplets) for part in PARTS}
+    by_users: Calls = {users: epoch_on_random(config, users, n_items, triplets)[1] for users, triplets in sizes.items()}
+    points = random_problem(config, 2, clustered, 1)[0][1]
+    by_items: Calls = {n: partial(multiple_kernel_kmeans, points[:n], 10, "exact") for n in eighth_to_all(clustered)}
+    by_units = epochs_by_units(config, n_users, n_items, n_triplets)
+    timed = {"an epoch by users": (by_users, 1.0), "an epoch by units of 2r + 7": (by_units, 1.0),
+             "clustering by items": (by_items, 2.0)}
+    return {name: (growth_of(in_rounds(calls, repeats)), counted) for name, (calls, counted) in timed.items()}
 
 
-def in_rounds(calls: Mapping[float, Callable[[], object]], repeats: int) -> dict[float, np.ndarray]:
+def eighth_to_all(largest: int) -> list[int]:
+    """Five sizes from an eighth of ``largest`` to all of it, in equal steps on a logarithmic axis."""
+    return [round(size) for size in np.geomspace(largest / 8, largest, 5)]
+
+
+def epochs_by_units(config: StudyConfig, n_users: int, n_items: int, n_triplets: int) -> Calls:
+    """An epoch with r modalities, from one to all of the config, by the 2r + 7 units a triplet that §3.4 counts."""
+    most = len(config.preprocessing.cluster_counts)
+    return {2 * r + 7: epoch_on_random(config, n_users, n_items, n_triplets, r)[1] for r in range(1, most + 1)}
+
+
+def in_rounds(calls: Calls, repeats: int) -> dict[float, np.ndarray]:
     """Seconds of ``repeats`` calls of each size, after one untimed, all sizes in turn.
 
     So that what else the machine does for a while slows all sizes alike, and is not taken for growth.
@@ -111,6 +127,27 @@ def peak_bytes(call: Callable[[], object]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def resident_mib(config: StudyConfig, problems: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """By how many MiB resident memory rises at most while MRLM is built and trained for one epoch, by name of problem.
+
+    ``problems`` are sizes as ``epoch_on_random`` takes them. Each has a new process, which holds nothing of the others;
+    what TensorFlow allocates is counted, its libraries are loaded before.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+        return dict(zip(problems, pool.map(partial(_risen, config), problems.values()), strict=True))
+
+
+def _risen(config: StudyConfig, sizes: Sequence[int]) -> float:
+    import mrlm_core.model.mrlm
+    import mrlm_core.training.recommender  # noqa: F401, so that the libraries are loaded
+    from mrlm_core.study.record import Stages
+
+    stages = Stages()
+    with stages.stage("epoch"):
+        epoch_on_random(config, *sizes)[1]()
+    return stages.rows["epoch"]["peak_mib"] - stages.rows["epoch"]["start_mib"]
 
 
 def random_problem(

@@ -114,6 +114,12 @@ def test_loaded_files_and_internal_links_exist(html):
     assert broken == []
 
 
+def test_scale_out_states_the_measured_ratio(html):
+    measured = (ROOT / "book" / "measured" / "scale_out.md").read_text(encoding="utf-8")
+    (ratio,) = re.findall(r"[\d.]+ times as fast", measured)[:1]
+    assert ratio in (html / "scale_out.html").read_text(encoding="utf-8")
+
+
 def test_method_has_the_papers_equations_with_the_papers_numbers(html):
     text = (html / "method.html").read_text(encoding="utf-8")
     assert re.findall(r'class="eqno">\((.*?)\)', text) == [str(number) for number in range(1, EQUATIONS + 1)]

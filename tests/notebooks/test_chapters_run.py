@@ -15,7 +15,7 @@ from mrlm_core.config import source_folder
 SHORT = ["--preset", "tiny", "--seeds", "1", "--set", "models=[Popularity, EASE, ItemKNN (content), U-GFRL, MRLM]",
          "--set", "grid={model.theta_1: [0.25]}", "--set", "groups=[verification]", "--set", "ratios=[0.7, 0.75]",
          "--set", "gaps=[G15]", "--set", "cold_share=0.25", "--set", "steps=[m meets the user]",
-         "--set", "rivals=[Popularity, iALS]"]
+         "--set", "rivals=[Popularity, iALS]", "--set", "clustered=200"]
 
 
 @pytest.fixture(scope="module")

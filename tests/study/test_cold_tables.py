@@ -8,7 +8,7 @@ import pytest
 
 from mrlm_core.errors import ConfigError
 from mrlm_core.study import cold_tables
-from mrlm_core.study.cold_tables import CATALOGUE, KNOWN, WITHIN
+from mrlm_core.study.cold_tables import CATALOGUE, KNOWN, VIEWS, WITHIN
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.result_figures import against_chance, recall_by_bucket
 
@@ -94,7 +94,7 @@ def test_tables_and_figures_say_what_is_known_and_what_chance_gives() -> None:
 
 def test_sentences_name_who_leads_and_who_is_no_better_than_chance() -> None:
     buckets = cold_tables.by_bucket(RECORDS, [0, 10], 5)
-    cold = {view: cold_tables.cold_recall(RECORDS, view, [1]) for view in (WITHIN, CATALOGUE)}
+    cold = {view: cold_tables.cold_recall(RECORDS, view, [1]) for view in VIEWS}
     said = list(cold_tables.sentences(buckets, cold, KNOWS, method="B"))
     assert said[0].startswith("On items with the fewest training positives (0) A leads, 0.7500")
     assert "B reaches 0.0000" in said[0]
@@ -106,3 +106,24 @@ def test_sentences_name_who_leads_and_who_is_no_better_than_chance() -> None:
     assert said[-1].startswith("From one split")
     twice = {view: table.assign(splits=2) for view, table in cold.items()}
     assert list(cold_tables.sentences(buckets, twice, KNOWS, method="B")) == said[:-1]
+
+
+def test_a_list_full_of_cold_items_in_any_order_is_no_merit() -> None:
+    """F puts every cold item first, as often right as wrong among them; A finds the right ones in the catalogue."""
+    first = [(user, 0, 1 + place, 1 + place) for user, place in enumerate([0, 3, 4, 7] * 6)]
+    others = [(user, 9, 20, 0) for user in range(24)]
+    finds = [(user, 0, 1, 1) for user in range(24)] + [(user, 9, 2, 0) for user in range(24)]
+    records = [record("A", 0, finds), record("F", 0, first + others)]
+    cold = {view: cold_tables.cold_recall(records, view, [4]) for view in VIEWS}
+    chosen = {name: "its words" for name in ("A", "F")}
+    told = list(cold_tables.sentences(pd.DataFrame(), cold, chosen, method="F"))
+    among, catalogue, why = told[0], told[2], told[3]
+    assert "1 level with it (F), 0 below it." in among
+    assert catalogue.startswith(f"Recall@4 {CATALOGUE}: random order gives 0.2000, A 1.0000")
+    assert catalogue.endswith("1 are above chance (A), 0 level with it, 0 below it, 1 above it without telling cold "
+                              "items apart (F).")
+    assert why.startswith("F puts cold items before others and does not tell them apart: 0.5000 [")
+    assert f"Recall@4 {KNOWN}: 0.0000 [0.0000, 0.0000], where random order gives 0.2000." in why
+    only = {view: table[table["model"] == "F"] for view, table in cold.items()}
+    alone = list(cold_tables.sentences(pd.DataFrame(), only, chosen, method="F"))
+    assert alone[1].startswith(f"Recall@4 {CATALOGUE}: random order gives 0.2000. Of 1 models"), "none leads by merit"

@@ -4,6 +4,7 @@ import ast
 import importlib
 import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mrlm_core.errors import ConfigError
 from mrlm_core.preprocessing.pipeline import CLUSTER_ASSIGNMENTS
 from mrlm_core.study import gaps as paper_gaps
 from mrlm_core.study import repair
+from mrlm_core.study.claims import claims
 from mrlm_core.study.paper_tables import paper_numbers, paper_table
 from mrlm_core.study.sensitivity import with_references
 
@@ -78,16 +80,41 @@ def test_every_id_that_is_cited_is_a_row():
     assert {pair for pair in cited if pair[1] not in known} == set()
 
 
-def test_whoever_cites_a_row_is_named_by_it():
-    """The other direction: no docstring or setting cites a row that does not name it."""
-    named = {name.removeprefix("mrlm_core.").split(".")[-1] for row in ROWS for name in row.code}
+def documented(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
+    """Dotted name and docstring of a module and of the classes and functions in it."""
+    if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+        yield name, ast.get_docstring(node) or ""
+    for child in ast.iter_child_nodes(node):
+        inside = isinstance(child, (ast.ClassDef, ast.FunctionDef))
+        yield from documented(child, f"{name}.{child.name}" if inside else name)
+
+
+def citing() -> Iterator[tuple[str, str]]:
+    """Row and dotted name of each docstring or setting that cites it."""
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ID.search(ast.get_docstring(node) or ""):
-                assert node.name in named, f"{path.name}: {node.name}"
+        module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        for name, text in documented(ast.parse(path.read_text(encoding="utf-8")), module):
+            yield from ((row, name) for row in ID.findall(text))
     for setting in SETTINGS:
-        for name in ID.findall(documentation(setting)):
-            assert setting in next(row for row in ROWS if row.id == name).code, setting
+        yield from ((row, setting) for row in ID.findall(documentation(setting)))
+
+
+def unnamed(cited: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of ``cited`` that the row itself does not name."""
+    return set(cited) - {(row.id, name) for row, name in NAMES}
+
+
+def test_whoever_cites_a_row_is_named_by_it():
+    """The other direction: no docstring or setting cites a row that does not name it, though another row may."""
+    cited = list(citing())
+    assert len(cited) > len(ROWS)
+    assert unnamed(cited) == set()
+
+
+def test_a_name_that_another_row_has_is_not_enough():
+    row, name = next((row, name) for row, name in NAMES if name not in SETTINGS)
+    other = next(another.id for another in ROWS if name not in another.code)
+    assert unnamed([(row.id, name), (other, name)]) == {(other, name)}
 
 
 @pytest.mark.parametrize(("row", "option"), OPTIONS, ids=lambda value: getattr(value, "id", getattr(value, "name", "")))
@@ -145,6 +172,17 @@ def test_the_rows_on_quoted_margins_are_true():
     assert of["K"] < auc[100].min()  # G47
     without = recall.loc["MRLM", 50] / (1 + paper_numbers("fig3_text")["MRLM_over_UGFRL_Recall50_pct"]["ML20M"] / 100)
     assert without > 1.1 * recall.loc["xDeepFM", 50]
+
+
+def test_the_row_on_auc_names_the_claims_that_one_reading_decides():
+    """G30: those on AUC alone whose test asks no other reading, neither beside it nor in its place."""
+    def others(test):
+        return [*test.get("readings", ()), *(part for part in test.get("parts", ()) if part and part[-1] != "_")]
+
+    alone = [name for name, claim in claims().items()
+             if all(metric.startswith("auc") for metric in claim.metrics) and not others(claim.test)]
+    (row,) = [row for row in ROWS if row.id == "G30"]
+    assert re.findall(r"\bC\d\d\b", row.reason) == alone != []
 
 
 # Rows that are not complete.

@@ -8,6 +8,8 @@ from mrlm_core.errors import ConfigError
 from mrlm_core.study import growth as growing
 from mrlm_core.study.growth import (
     PARTS,
+    against_count,
+    eighth_to_all,
     elapsed,
     epoch_on_random,
     growth,
@@ -15,6 +17,7 @@ from mrlm_core.study.growth import (
     in_rounds,
     peak_bytes,
     random_problem,
+    resident_mib,
     seconds_of,
 )
 
@@ -89,3 +92,43 @@ def test_peak_bytes_is_the_most_at_once_and_not_the_sum():
             np.ones(1_000_000).sum()
 
     assert peak_bytes(twice) == pytest.approx(8e6, rel=0.02)
+
+
+def test_sizes_reach_from_an_eighth_to_all():
+    sizes = eighth_to_all(4000)
+    assert (sizes[0], sizes[-1], len(sizes)) == (500, 4000, 5)
+    np.testing.assert_allclose(np.diff(np.log(sizes)), np.log(8) / 4, rtol=1e-3)
+
+
+def test_the_count_is_held_against_users_units_and_as_many_points_whatever_the_dataset(monkeypatch):
+    trained, timed = [], []
+
+    def epoch(config, *sizes):
+        trained.append(sizes)
+        return None, lambda: None
+
+    def in_rounds(calls, repeats):
+        timed.append(list(calls))
+        for call in calls.values():
+            call()
+        return {size: np.array([3.0 * size] * repeats) for size in calls}
+
+    monkeypatch.setattr(growing, "epoch_on_random", epoch)
+    monkeypatch.setattr(growing, "in_rounds", in_rounds)
+    config = preset("tiny")
+    modalities = len(config.preprocessing.cluster_counts)
+    found = against_count(config, 80, 30, 1000, 2, clustered=160)
+    assert timed == [[20, 28, 40, 56, 80], [2 * r + 7 for r in range(1, modalities + 1)], eighth_to_all(160)]
+    assert trained[:5] == [(users, 30, triplets) for users, triplets in zip(
+        timed[0], [250, 353, 500, 707, 1000], strict=True)]
+    assert trained[5:] == [(80, 30, 1000, r) for r in range(1, modalities + 1)]
+    assert [(name, counted) for name, (_, counted) in found.items()] == [
+        ("an epoch by users", 1.0), ("an epoch by units of 2r + 7", 1.0), ("clustering by items", 2.0)]
+    assert all(growth.exponent == pytest.approx(1) for growth, _ in found.values())
+
+
+def test_resident_memory_holds_what_tensorflow_keeps():
+    """An identity head of many items, its gradients and Adam's two moments: more than its weights alone."""
+    config, many = preset("tiny"), 100_000
+    rise = resident_mib(config, {"few": (20, 30, 64, 1), "many": (20, many, 64, 1)})
+    assert rise["many"] - rise["few"] > many * config.model.global_dim * 4 / 2**20
