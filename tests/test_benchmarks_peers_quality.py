@@ -268,6 +268,29 @@ def test_rows_that_are_not_measured_again_stay_while_their_settings_do(exported)
     assert not tables.stays(changed, earlier(before))
 
 
+def test_pairs_that_learn_by_gradient_are_held_to_their_speed_too(exported):
+    from benchmarks.peers import quality_tables as tables
+    from benchmarks.peers.quality_earlier import earlier
+    from benchmarks.peers.quality_pairs import PAIRS
+    from benchmarks.peers_quality import Fitted, Result
+    from benchmarks.section import Section
+
+    values = np.random.default_rng(0).random(200)
+
+    def fits(seconds):
+        return [Fitted({"test": values}, {"amount": 100, "epochs": 3, "fit_seconds": 1, "fit_cpu_seconds": seconds})]
+
+    cke, ease = (next(one for one in PAIRS if one.ours == name) for name in ("CKE", "EASE"))
+    results = [Result(ease, fits(1.0), fits(2.0), {}), Result(cke, fits(1.0), fits(2.0), {})]
+    lines, targets = tables.measured_part(exported, results)
+    (speed,) = [target for target in targets if "processor time" in target.what]
+    assert speed.what.endswith("CKE against RecBole CKE")
+    assert (speed.found, speed.met) == ("0.50 times", False)
+    page = Section("Quality", [*lines, *tables.settings_part([ease, cke])], targets)
+    _, again = tables.measured_part(exported, [], earlier(page))
+    assert [target for target in again if "processor time" in target.what] == [speed], "of rows that stay, too"
+
+
 def test_rows_of_pages_without_days_take_that_of_their_page():
     from benchmarks.peers.quality_earlier import earlier
     from benchmarks.section import kept, machines

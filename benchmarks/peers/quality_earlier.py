@@ -26,7 +26,7 @@ class Earlier:
 
     def row(self, title: str, name: str, settings: str) -> str | None:
         """The row of a pair, if it was measured with the same ``settings`` (a row of their table)."""
-        same = self.settings.get(name) == _cells(settings)[:SETTINGS]
+        same = self.settings.get(name) == row_cells(settings)[:SETTINGS]
         return self.rows.get((title, name)) if same else None
 
 
@@ -40,7 +40,7 @@ def earlier(section: Section | None) -> Earlier:
         elif line.startswith("- ") and line.endswith(CHOSEN):
             notes[title, line.removeprefix("- ").partition(":")[0]] = line
         elif line.startswith("| ") and not line.startswith("| theirs") and "| not measured |" not in line:
-            cells = _cells(line)
+            cells = row_cells(line)
             if title == "Settings":
                 settings[cells[0]] = cells[:SETTINGS]
             else:
@@ -54,7 +54,8 @@ def short(measured: str) -> str:
     return f"{measured[:10]}, {measured.rpartition('commit ')[2]}"
 
 
-def _cells(line: str) -> list[str]:
+def row_cells(line: str) -> list[str]:
+    """The cells of a row of a table."""
     return [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
 
 
