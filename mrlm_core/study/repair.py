@@ -71,7 +71,8 @@ STEPS = (
     Step("trained on the score that ranks", "As printed the sum of two cosines ranks, and none of the losses knows it. "
          "Here g alone ranks, by its inner product, and BPR of that score is the loss, whatever L_g1, L_g2 and L_g3 "
          "were; m keeps the loss of the clusters, weighted anew.", REPAIRED, hyperparameters=_BARE),
-    Step("batches, dropout and learning rate", "Those of MRLM stayed with the change of model; these suit the new one.",
+    Step("batches, dropout and learning rate", "The change of model left those of MRLM; MRLM-R trains in larger "
+         "batches and drops less.",
          hyperparameters={"batch_size": _DEFAULTS["batch_size"], "dropout": _DEFAULTS["dropout"],
                           "learning_rate": 1e-3}),
     Step("linear outputs", "A sigmoid keeps the coordinates of g and m between 0 and 1, most of them at an end.",

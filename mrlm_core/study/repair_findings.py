@@ -12,7 +12,7 @@ from mrlm_core.study.findings import RIVALS, against, difference, listed, stoppe
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.repair import END, METRIC, PRINTED, REPAIRED, Link, differing, fate, links_kept, told
 from mrlm_core.study.spec import RunSpec
-from mrlm_core.study.variants import in_words
+from mrlm_core.study.variants import in_words, shown
 
 
 def chain_table(links: Sequence[Link]) -> pd.DataFrame:
@@ -34,9 +34,8 @@ def _changes(link: Link) -> str:
 def end_table(links: Sequence[Link], row: RunSpec) -> pd.DataFrame:
     """A row for all that the chain's end and ``row``, a spec of MRLM-R, have otherwise: its values in both."""
     end = links_kept(links)[-1].spec
-    own, other = told(end), told(row)
-    return pd.DataFrame({END: own, REPAIRED: other}, dtype=object).loc[list(differing(end, row))].rename_axis(
-        index="hyperparameter")
+    values = {name: {END: shown(told(end)[name]), REPAIRED: shown(told(row)[name])} for name in differing(end, row)}
+    return pd.DataFrame.from_dict(values, orient="index", columns=[END, REPAIRED]).rename_axis(index="hyperparameter")
 
 
 def sentences(
@@ -67,7 +66,7 @@ def _on_validation(links: Sequence[Link]) -> Iterator[str]:
                        ("replaced", "Kept, and replaced by a later step"), ("no", "Not kept")):
         found = [f"{link.name} ({_moved(link)})" for link in links if fates[link.name] == what]
         if found:
-            yield f"{said}: {listed(found)}."
+            yield f"{said}: {'; '.join(found)}."  # names hold commas
 
 
 def _moved(link: Link) -> str:
@@ -80,13 +79,9 @@ def _end_and_row(links: Sequence[Link], row: RunSpec) -> str:
         return f"The {END} is no {REPAIRED}: the model was not changed."
     if table.empty:
         return f"The {END} has every hyperparameter as {REPAIRED}, the row of chapters 04 and 12."
-    told_apart = [f"{name} {_shown(ours)} (there {_shown(theirs)})" for name, ours, theirs in table.itertuples()]
+    apart = [f"{name} {ours} (there {theirs})" for name, ours, theirs in table.itertuples()]
     return (f"The {END} is not {REPAIRED}, the row of chapters 04 and 12, which has the same parts on every dataset. "
-            f"It differs in {listed(told_apart)}.")
-
-
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+            f"The two differ in {listed(apart)}.")
 
 
 def _on_test(records: Sequence[RunRecord], others: Sequence[str]) -> Iterator[str]:
@@ -115,6 +110,6 @@ def _on_bucket(records: Sequence[RunRecord], ends: Sequence[int], n: int, table:
         if gaps:
             mean = float(table.set_index("model")["mean"][name])
             told_of.append(f"{name} reaches {mean:.4f}, {against(gaps)}")
-    what = "; ".join(told_of) or "none of the two ran beside a rival"
+    what = ". ".join(told_of) or "none of the two ran beside a rival"
     return (f"Recall@{n} on items with {bucket} training positives ({table['positives'].iloc[0]:.0f} test positives a "
             f"run): {what}.")

@@ -120,8 +120,9 @@ def test_a_step_that_changes_nothing_is_not_the_start():
 def test_how_the_end_differs_from_the_row_is_read_off_both():
     links = chain(BASE, [OTHER], 2)
     table = end_table(links, RunSpec("shop", REPAIRED, preset="tiny"))
-    assert table.loc["skip"].to_dict() == {END: False, REPAIRED: True}
-    assert table.loc["batch_size"].to_dict() == {END: 32, REPAIRED: 1024}
+    assert table.loc["skip"].to_dict() == {END: "False", REPAIRED: "True"}
+    assert table.loc["batch_size"].to_dict() == {END: "32", REPAIRED: "1024"}
+    assert table.loc["learning_rate"].to_dict() == {END: "0.001", REPAIRED: "0.0002"}
     assert "factor_l2" not in table.index
     text = sentences(links, RunSpec("shop", REPAIRED, preset="tiny"), [], [])
     assert any("skip False (there True)" in sentence for sentence in text)
