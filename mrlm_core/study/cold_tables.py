@@ -42,16 +42,35 @@ def by_bucket(records: Sequence[RunRecord], ends: Sequence[int], n: int) -> pd.D
 
     Buckets are of the item's training positives; those without a test positive in any run are left out.
     """
-    names, rows = bucket_names(ends), []
-    for model, runs in _runs(records).items():
-        groups = [buckets_of(table["train_positives"].to_numpy(), ends) for _, table in runs]
-        recalls = [(split, recall_by(table, group, n)) for (split, table), group in zip(runs, groups, strict=True)]
-        for bucket, name in enumerate(names):
-            own = panel.by_split((split, recall[bucket]) for split, recall in recalls if bucket in recall)
-            if len(own):
-                positives = float(np.mean([(group == bucket).sum() for group in groups]))
-                rows.append({"model": model, "bucket": name, **vars(panel.mean(own)), "positives": positives})
+    rows = [{"model": model, "bucket": name, **vars(panel.mean(own)), "positives": positives}
+            for model, runs in _runs(records).items() for name, own, positives in _in_buckets(runs, ends, n)]
     return pd.DataFrame(rows, columns=["model", "bucket", "mean", "low", "high", "positives"])
+
+
+def bucket_gaps(
+    records: Sequence[RunRecord], ends: Sequence[int], n: int, one: str, others: Sequence[str]
+) -> dict[str, dict[str, Interval]]:
+    """By bucket and by model of ``others``: Recall@n of ``one`` minus its, on the same users and splits, and interval.
+
+    Buckets as ``by_bucket``; a model that did not run is left out.
+    """
+    recalls = {model: {name: own for name, own, _ in _in_buckets(runs, ends, n)}
+               for model, runs in _runs(records).items() if model in (one, *others)}
+    return {bucket: {other: panel.mean(panel.gaps(own, recalls[other][bucket]))
+                     for other in others if bucket in recalls.get(other, {})}
+            for bucket, own in recalls.get(one, {}).items()}
+
+
+def _in_buckets(
+    runs: Sequence[tuple[int, pd.DataFrame]], ends: Sequence[int], n: int
+) -> Iterator[tuple[str, pd.DataFrame, float]]:
+    """Of each bucket with a test positive its name, Recall@n ``[splits, users]``, and test positives a run."""
+    groups = [buckets_of(table["train_positives"].to_numpy(), ends) for _, table in runs]
+    recalls = [(split, recall_by(table, group, n)) for (split, table), group in zip(runs, groups, strict=True)]
+    for bucket, name in enumerate(bucket_names(ends)):
+        own = panel.by_split((split, recall[bucket]) for split, recall in recalls if bucket in recall)
+        if len(own):
+            yield name, own, float(np.mean([(group == bucket).sum() for group in groups]))
 
 
 def bucket_sizes(records: Sequence[RunRecord], ends: Sequence[int]) -> pd.DataFrame:

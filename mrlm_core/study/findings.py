@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mrlm_core.baselines import registry
 from mrlm_core.baselines.rows_paper import ORDER
@@ -67,8 +67,8 @@ def _method(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator
 def _repaired(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
     if REPAIRED in means and (rivals := [name for name in RIVALS if name in means]):
         gaps = {name: difference(records, metric, REPAIRED, name) for name in rivals}
-        told = "; ".join(f"{words(gap)} {name} ({gap})" for name, gap in gaps.items())
-        yield f"{REPAIRED}, the repaired variant of chapter 11, is number {list(means).index(REPAIRED) + 1}: {told}."
+        place = list(means).index(REPAIRED) + 1
+        yield f"{REPAIRED}, the repaired variant of chapter 11, is number {place}: {against(gaps)}."
 
 
 def _papers_ten(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
@@ -128,6 +128,11 @@ def sign(gap: Interval) -> int:
 def words(gap: Interval) -> str:
     """``sign`` in words, for "A is ... B"."""
     return {1: "above", -1: "below", 0: "about level with"}[sign(gap)]
+
+
+def against(gaps: Mapping[str, Interval]) -> str:
+    """Differences of one model to others, by their name, for "A is ...": "above B (...); below C (...)"."""
+    return "; ".join(f"{words(gap)} {name} ({gap})" for name, gap in gaps.items())
 
 
 _PARTS = {"fixed_": " on the fixed test", "gap_": ", training part minus fixed test"}

@@ -1,5 +1,5 @@
 """What it takes for the method to earn its place: changes to the printed model, one after the other, each kept only if
-validation gains by it."""
+validation gains by it; and one change of model, which is no choice."""
 
 from __future__ import annotations
 
@@ -8,19 +8,29 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from mrlm_core.baselines import registry
+from mrlm_core.config import settings_of
 from mrlm_core.errors import ConfigError, nearest, problem
-from mrlm_core.study.findings import difference, listed, sign, stopped_soon
+from mrlm_core.study.comparison import settings_for
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.variants import NamedRecord, Variant, run_variants
 
-PRINTED, REPAIRED = "MRLM", "MRLM-R"
+PRINTED, REPAIRED, END = "MRLM", "MRLM-R", "end of the chain"
 METRIC = "recall@20"  # on validation it decides, on test it is shown
+_DEFAULTS = registry.row(REPAIRED).defaults
+
+# Hyperparameters of MRLM-R and the settings of MRLM that say the same. All but the loss stay when the model changes.
+SAME = {"objective": "model.metric_loss", "activation": "model.output_activation", "dropout": "model.dropout",
+        "learning_rate": "training.learning_rate", "batch_size": "training.batch_size",
+        "negatives": "training.triplets_per_positive", "max_epochs": "training.max_epochs",
+        "patience": "training.patience"}
+# What MRLM's settings would say of MRLM-R: one loss ranks, and nothing is learned beside it but the clusters.
+_ONE_LOSS = {"model.lambda_1": 1.0, "model.lambda_2": 0.0}
 # The printed networks and nothing else: initial vectors as they are, no clusters but as a loss, trained on their score.
-_BARE = {"start": "given", "learn_start": False, "skip": False, "activation": "sigmoid", "profile": False,
-         "features": False, "objective": "bpr", "drawn": 0.0, "learning_rate": 1e-3}
+_BARE = {"start": "given", "learn_start": False, "skip": False, "profile": False, "features": False,
+         "objective": "bpr", "drawn": 0.0, "l2": 0.0}
 
 
 @dataclass(frozen=True)
@@ -37,9 +47,17 @@ class Step:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     def applied(self, spec: RunSpec) -> RunSpec:
-        """``spec`` with the change."""
-        return replace(spec, model=self.model or spec.model, settings={**spec.settings, **self.settings},
+        """``spec`` with the change; what another model has in common with MRLM stays as it was."""
+        if self.model:
+            spec = _switched(spec, self.model)
+        return replace(spec, settings={**spec.settings, **self.settings},
                        hyperparameters={**spec.hyperparameters, **self.hyperparameters})
+
+
+def _switched(spec: RunSpec, model: str) -> RunSpec:
+    before = told(spec)
+    held = {name: before[name] for name in ("preset", *SAME) if name != "objective"}
+    return replace(spec, model=model, settings=settings_for(model, spec.settings), hyperparameters=held)
 
 
 STEPS = (
@@ -47,14 +65,22 @@ STEPS = (
          "learns what is popular at most.", settings={"model.verification": "repaired"}),
     Step("low ratings as half the negatives", "The user has seen these items: they are near what he likes.",
          settings={"training.negatives": "mixed"}),
-    Step("trained on the score that ranks", "Three losses shape g and m, the sum of two other scores ranks. Here the "
-         "score of g alone is trained by BPR.", REPAIRED, hyperparameters=_BARE),
+    Step("L_g1 in the form of BPR", "As printed a triplet that is told well already pulls as hard as one that is not.",
+         settings={"model.metric_loss": "bpr"}),
+    Step("L_g1 alone", "The identities, L_g2, and the verification, L_g3, are no rankings.", settings=_ONE_LOSS),
+    Step("trained on the score that ranks", "As printed the sum of two cosines ranks, and none of the losses knows it. "
+         "Here g alone ranks, by its inner product, and BPR of that score is the loss, whatever L_g1, L_g2 and L_g3 "
+         "were; m keeps the loss of the clusters, weighted anew.", REPAIRED, hyperparameters=_BARE),
+    Step("batches, dropout and learning rate", "The change of model left those of MRLM; MRLM-R trains in larger "
+         "batches and drops less.",
+         hyperparameters={"batch_size": _DEFAULTS["batch_size"], "dropout": _DEFAULTS["dropout"],
+                          "learning_rate": 1e-3}),
     Step("linear outputs", "A sigmoid keeps the coordinates of g and m between 0 and 1, most of them at an end.",
          hyperparameters={"activation": "linear"}),
     Step("softmax over the batch", "Each positive against all negatives of its batch, not one.",
          hyperparameters={"objective": "softmax"}),
-    Step("initial vectors move", "The vectors of users and items are trained with the rest, not frozen.",
-         hyperparameters={"learn_start": True}),
+    Step("initial vectors move", "The vectors of users and items are trained with the rest, not frozen; how far they "
+         "move is penalised.", hyperparameters={"learn_start": True, "l2": _DEFAULTS["l2"]}),
     Step("initial vectors in the score", "They rank better than what the trunk makes of them: let it add to them.",
          hyperparameters={"skip": True}),
     Step("initial vectors by iALS", "A start that ranks better by itself; smaller steps, not to lose it.",
@@ -78,6 +104,7 @@ class Link:
     name: str
     why: str
     spec: RunSpec
+    before: RunSpec  # the chain's so far; of the start its own
     records: list[NamedRecord]
     moved: np.ndarray  # [runs], validation METRIC minus that of the chain so far, split by split
     kept: bool
@@ -86,6 +113,38 @@ class Link:
     def validation(self) -> np.ndarray:
         """METRIC on validation ``[runs]``, NaN for a run without a result."""
         return validation_of(self.records)
+
+    @property
+    def other_model(self) -> bool:
+        """Whether it is a change of model, kept without a choice."""
+        return self.spec.model != self.before.model
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """What it changes among what both models have, and the model; its own values by name, as ``told``."""
+        return differing(self.spec, self.before)
+
+    @property
+    def held(self) -> dict[str, Any]:
+        """What a change of model leaves as it was, of ``SAME``; empty for any other step."""
+        own, before = told(self.spec), told(self.before)
+        return {name: own[name] for name in SAME if self.other_model and own[name] == before[name]}
+
+
+def told(spec: RunSpec) -> dict[str, Any]:
+    """All that the model of ``spec`` reads and its name, defaults spelled out; what is in ``SAME`` under one name."""
+    row, settings = registry.row(spec.model), settings_of(spec.config)
+    if row.family == "mrlm":
+        names = {setting: name for name, setting in SAME.items()}
+        return {"model": spec.model, "preset": spec.preset, **{names.get(key, key): settings[key] for key in settings}}
+    return {"model": spec.model, **settings_for(spec.model, settings), **_ONE_LOSS, **row.defaults,
+            **spec.hyperparameters}
+
+
+def differing(spec: RunSpec, other: RunSpec) -> dict[str, Any]:
+    """What ``spec`` has otherwise than ``other``, of what both are ``told`` to read."""
+    usual = told(other)
+    return {name: value for name, value in told(spec).items() if name in usual and value != usual[name]}
 
 
 def chosen(names: Sequence[str] = ()) -> list[Step]:
@@ -107,7 +166,7 @@ def chain(base: RunSpec, steps: Sequence[Step], seeds: int, scheduler: str | Non
     test is not looked at. Raises ConfigError where MRLM itself has no result.
     """
     records = run_variants([Variant(PRINTED, "", base)], seeds, scheduler)
-    links = [Link(PRINTED, "As printed.", base, records, np.zeros(seeds), True)]
+    links = [Link(PRINTED, "As printed.", base, base, records, np.zeros(seeds), True)]
     if np.isnan(links[0].validation).any():
         raise ConfigError(problem(f"{PRINTED} on {base.dataset}", "a result on every split",
                                   str(next(record.data["error"] for record in records if record.failed)),
@@ -115,18 +174,34 @@ def chain(base: RunSpec, steps: Sequence[Step], seeds: int, scheduler: str | Non
     for step in steps:
         before = links_kept(links)[-1]
         spec = step.applied(before.spec)
-        if step.model == REPAIRED:
-            sizes = {"preset": base.preset, "max_epochs": base.config.training.max_epochs}
-            spec = replace(spec, hyperparameters={**spec.hyperparameters, **sizes})
         records = run_variants([Variant(step.name, "", spec)], seeds, scheduler)
         moved = validation_of(records) - before.validation
-        links.append(Link(step.name, step.why, spec, records, moved, bool(step.model) or bool(moved.mean() > 0)))
+        links.append(Link(step.name, step.why, spec, before.spec, records, moved,
+                          bool(step.model) or bool(moved.mean() > 0)))
     return links
 
 
 def links_kept(links: Sequence[Link]) -> list[Link]:
-    """The links that are part of the final model, in order."""
+    """The links that others build on, in order; the last is the end of the chain."""
     return [link for link in links if link.kept]
+
+
+def fate(link: Link, end: RunSpec) -> str:
+    """What became of ``link``: "start", "no", "not a choice" (another model), or, where validation chose it, "yes".
+
+    That it is no part of ``end`` all the same has two reasons: "left behind", where the model of ``end`` has nothing
+    that it changes, and "replaced", where a later step set all of that otherwise.
+    """
+    if link.other_model:
+        return "not a choice"
+    if not link.kept:
+        return "no"
+    if link.spec == link.before:
+        return "start"
+    last = told(end)
+    if any(last.get(name) == value for name, value in link.changed.items()):
+        return "yes"
+    return "replaced" if last.keys() & link.changed.keys() else "left behind"
 
 
 def on_splits(specs: Sequence[RunSpec], seeds: int) -> list[RunSpec]:
@@ -139,39 +214,6 @@ def validation_of(records: Sequence[RunRecord]) -> np.ndarray:
     return np.array([np.nan if record.failed else record.validation[METRIC] for record in records])
 
 
-def chain_table(links: Sequence[Link]) -> pd.DataFrame:
-    """A row a link: what it changes, validation (mean), how it moved (mean, smallest, largest), kept or why not."""
-    rows = {}
-    for link in links:
-        failed = [record.data["error"] for record in link.records if record.failed]
-        moved = np.array([np.nan]) if link is links[0] else link.moved
-        rows[link.name] = {"why": link.why, "validation": link.validation.mean(), "moved": moved.mean(),
-                           "least": moved.min(), "most": moved.max(),
-                           "kept": f"failed: {failed[0]}" if failed else ("no", "yes")[link.kept]}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="step")
-
-
-def renamed(link: Link, name: str = REPAIRED) -> list[NamedRecord]:
-    """The records of ``link`` under the ``name`` of the final model."""
-    return [replace(record, name=name) for record in link.records]
-
-
-def sentences(links: Sequence[Link], records: Sequence[RunRecord], others: Sequence[str]) -> list[str]:
-    """What the chain came to on validation, and on test against ``others``; ``records`` holds all, REPAIRED too."""
-    first, last = links[0], links_kept(links)[-1]
-    gains = links_kept(links)[1:]
-    text = [f"From {first.validation.mean():.4f} to {last.validation.mean():.4f} on validation, by {len(gains)} of "
-            f"{len(links) - 1} steps."]
-    if gains:
-        best = max(gains, key=lambda link: link.moved.mean())
-        text.append(f"The largest single gain is **{best.name}**: {best.moved.mean():+.4f}.")
-    dropped = [link.name for link in links if not link.kept]
-    if dropped:
-        text.append(f"Not kept: {listed(dropped)}.")
-    there = {record.label for record in records if not record.failed}
-    gaps = {name: difference(records, METRIC, REPAIRED, name) for name in others if name in there}
-    for said, which in (("Better on test than", 1), ("not told apart from", 0), ("worse than", -1)):
-        names = [f"{name} ({gap})" for name, gap in gaps.items() if sign(gap) == which]
-        if names:
-            text.append(f"{said[0].upper()}{said[1:]} {listed(names)}.")
-    return [*text, *stopped_soon(records)]
+def renamed(records: Sequence[RunRecord], name: str = END) -> list[NamedRecord]:
+    """``records`` under the ``name`` that tables print: the chain's end is of the model MRLM-R, but not that row."""
+    return [NamedRecord(**{**vars(record), "name": name}) for record in records]

@@ -55,12 +55,13 @@ def changes(spec: RunSpec, base: RunSpec) -> dict[str, Any]:
 
 def in_words(changed: Mapping[str, Any]) -> str:
     """``changes`` for a table: "model.lambda_1 = 0.333, modalities = text + image"."""
-    return ", ".join(f"{name} = {_shown(value)}" for name, value in changed.items())
+    return ", ".join(f"{name} = {shown(value)}" for name, value in changed.items())
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A setting's value as ``in_words`` has it."""
     if isinstance(value, (list, tuple)):
-        return " + ".join(map(_shown, value)) or "none"
+        return " + ".join(map(shown, value)) or "none"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -56,6 +56,15 @@ def test_a_bucket_that_one_run_lacks_is_taken_from_the_others() -> None:
         cold_tables.bucket_sizes([FAILED], [0])
 
 
+def test_gaps_in_a_bucket_are_of_the_same_users_and_splits() -> None:
+    other = record("A", 1, [(0, 0, 30, 9), (1, 7, 1, 0)])  # a split that B lacks says nothing of their difference
+    gaps = cold_tables.bucket_gaps([*RECORDS, other], [0, 2, 10], 5, "A", ["B", "C", "D"])
+    assert list(gaps) == ["0", "1-2", "3-10", "11+"]
+    assert {name: gap.mean for name, gap in gaps["0"].items()} == {"B": 0.75, "C": 0.5}  # user 0: .5, user 1: 1
+    assert gaps["1-2"]["B"].mean == -1.0
+    assert cold_tables.bucket_gaps(RECORDS, [0], 5, "D", ["A"]) == {}
+
+
 @pytest.mark.parametrize(
     ("view", "a", "b", "chance"),
     [(WITHIN, 0.75, 0.0, 1 / 8), (CATALOGUE, 0.25, 0.0, 1 / 20), (KNOWN, 0.0, 0.75, 1 / 20)],
