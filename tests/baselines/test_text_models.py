@@ -393,7 +393,7 @@ def convmf_at_random(request, planted, described):
 
 
 def plain_observations(objective, planted):
-    """Values ``[U, V]``, NaN where nothing was observed, and the items' weights: the root of their counts, 1 on average."""
+    """Values ``[U, V]``, NaN where nothing was observed, and the items' weights: roots of counts, 1 on average."""
     liked, rated = planted.train.toarray() > 0, planted.train_rated.toarray() > 0
     values = np.where(liked, 1.0, np.nan) if objective == "all pairs" else np.where(rated, liked * 1.0, np.nan)
     root = np.sqrt(np.maximum((~np.isnan(values)).sum(axis=0), 1))
