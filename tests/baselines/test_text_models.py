@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from mrlm_core.baselines import convmf
-from mrlm_core.baselines.convmf import liked_or_not
+from mrlm_core.baselines.convmf import OBJECTIVES, TextToVector, liked_or_not
 from mrlm_core.baselines.distinct import distinct, once
 from mrlm_core.baselines.ials import solved
 from mrlm_core.baselines.network import NOBODY, TripletNetwork, histories, in_parts
@@ -188,6 +188,36 @@ def test_haup_text_equals_two_plain_levels(untrained, described):
     assert (found[2] == 0).all()
 
 
+def test_haup_user_state_equals_the_plain_version(untrained, planted):
+    """The third level: attention over the texts of his likes, each as the test above has it, without the target's."""
+    network, liked = untrained("HAUP"), histories(planted, 20)
+    users, targets = np.array([0, 1, LONELY], np.int32), np.array([liked[0, 1], NOBODY, 3], np.int32)
+    found, texts = array(network.user_states(users, targets)), array(network.text(np.arange(ITEMS, dtype=np.int32)))
+    kernel, bias = network.to_user.get_weights()
+    for row, (user, target) in enumerate(zip(users, targets, strict=True)):
+        items = np.array([item for item in liked[user] if item >= 0 and item not in (target, BARE)], int)
+        read = plain_attention(network.over_texts, texts[items], np.ones(len(items), bool))
+        own = array(network.users)[user] + read @ kernel + bias
+        expected = [*own, array(network.user_bias)[user, 0] + array(network.mean), 1]
+        np.testing.assert_allclose(found[row], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_haup_item_state_and_score_equal_the_plain_version(untrained, planted):
+    """(q_u + X_u) . (p_i + Y_i) + b_u + b_i + mu, Y_i one layer over the item's text, which may be missing."""
+    network, liked = untrained("HAUP"), histories(planted, 20)
+    triplets = np.array([[0, liked[0, 1], BARE], [LONELY, 3, 17]], np.int32)
+    of_users, out = array(network.user_states(triplets[:, 0], triplets[:, 1])), network(triplets)
+    kernel, bias = network.to_item.get_weights()
+    for key, column in (("positive", 1), ("negative", 2)):
+        items = triplets[:, column]
+        found, texts = array(network.item_states(items)), array(network.text(items))
+        for row, item in enumerate(items):
+            own, of_item = array(network.items)[item] + texts[row] @ kernel + bias, array(network.item_bias)[item, 0]
+            np.testing.assert_allclose(found[row], [*own, 1, of_item], rtol=1e-4, atol=1e-5)
+            *state, of_user, _ = of_users[row]
+            np.testing.assert_allclose(array(out[key])[row], state @ own + of_user + of_item, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_target_in_or_out_of_the_history_gives_the_same_training_scores(untrained, planted, name):
     network = untrained(name)
@@ -349,6 +379,56 @@ def test_convmf_solves_after_the_network_has_learned(planted, described, monkeyp
     ahead = items()
     draw_late()
     np.testing.assert_array_equal(ahead, items())
+
+
+@pytest.fixture(params=OBJECTIVES)
+def convmf_at_random(request, planted, described):
+    """Not trained: users, items and all that makes theta are random."""
+    settings = {"objective": request.param, "lambda_users": 3.0, "lambda_items": 0.7, "unobserved_weight": 0.2}
+    model = build("ConvMF", {**SMALL["ConvMF"], **settings})
+    model._observe(planted)
+    model.model, spread = TextToVector(USERS, described["sentences"], model._weight, model), np.random.default_rng(8)
+    model.model.set_weights([spread.normal(0, 0.5, w.shape).astype(np.float32) for w in model.model.get_weights()])
+    return model
+
+
+def plain_observations(objective, planted):
+    """Values ``[U, V]``, NaN where nothing was observed, and the items' weights: roots of counts, 1 on average."""
+    liked, rated = planted.train.toarray() > 0, planted.train_rated.toarray() > 0
+    values = np.where(liked, 1.0, np.nan) if objective == "all pairs" else np.where(rated, liked * 1.0, np.nan)
+    root = np.sqrt(np.maximum((~np.isnan(values)).sum(axis=0), 1))
+    assert np.ptp(root) > 0.5, "the weights must differ, else they are not tested"
+    return values, root / root.mean()
+
+
+def test_convmf_text_network_is_drawn_to_the_items_vectors(convmf_at_random, planted):
+    """What Eq. 10 of Kim et al. (2016) leaves to the network: weight |v - theta|^2, 0 for an item without text."""
+    network, items = convmf_at_random.model, np.array([4, 9, 4, BARE, 30], np.int32)
+    _, weight = plain_observations(convmf_at_random.objective, planted)
+    theta, vectors = network.theta(), convmf_at_random.factors()[1]
+    expected = np.mean([0 if i == BARE else weight[i] * np.square(vectors[i] - theta[i]).sum() for i in items])
+    np.testing.assert_allclose(array(network.compute_loss(x=items, y_pred=network(items))), expected, rtol=1e-5)
+
+
+def test_convmf_solves_for_users_then_for_items_near_theta(convmf_at_random, planted, monkeypatch):
+    """One sweep of the closed forms (Kim et al. 2016, Eqs. 7-8) against one linear system a row."""
+    model, handed = convmf_at_random, []
+    values, weight = plain_observations(model.objective, planted)
+    theta, old = model.model.theta(), model.factors()[1]
+    monkeypatch.setattr(convmf, "one_epoch", lambda *given: handed.append(given) or ({"loss": 0.0}, 1))
+    model._alternate(np.arange(8), 4)
+    assert handed[0][0] is model.model
+    unobserved = 0.2 if model.objective == "all pairs" else 0.0
+
+    def plain(seen, fixed, strength, prior):
+        fixed, there = fixed.astype(np.float64), ~np.isnan(seen)
+        normal = fixed[there].T @ fixed[there] + unobserved * fixed.T @ fixed + strength * np.eye(4)
+        return np.linalg.solve(normal, fixed[there].T @ seen[there] + strength * prior)
+
+    users, items = model.factors()
+    np.testing.assert_allclose(users, [plain(values[u], old, 3.0, 0 * old[0]) for u in range(USERS)], 1e-3, 1e-4)
+    expected = [plain(values[:, i], users, 0.7 * weight[i], theta[i]) for i in range(ITEMS)]
+    np.testing.assert_allclose(items, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_convmf_theta_equals_the_plain_version(planted, described):

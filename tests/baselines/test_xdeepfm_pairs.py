@@ -102,6 +102,17 @@ def test_content_is_a_field_and_reaches_the_deep_part(trained):
     assert content.first[1].kernel.shape[0] == plain.first[1].kernel.shape[0] + content.dim + units
 
 
+def test_its_loss_is_the_log_loss_of_positives_and_of_negatives(network):
+    """-log sigma of a positive's logit, -log(1 - sigma) of a negative's, each as their mean; and the penalty."""
+    out = network(np.array([[2, 5, 7], [4, 9, 8], [USERS - 1, 0, 3]], np.int32))
+    positive, negative = (ops.convert_to_numpy(out[key]).astype(np.float64) for key in ("positive", "negative"))
+    of_positives = -np.log(1 / (1 + np.exp(-positive))).mean()
+    of_negatives = -np.log(1 - 1 / (1 + np.exp(-negative))).mean()
+    assert min(of_positives, of_negatives) > 0.01
+    expected = of_positives + of_negatives + network.l2 / 2 * float(out["size"])
+    assert float(network.compute_loss(y_pred=out)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_what_is_penalised_are_the_fields_and_not_the_padding(network):
     triplets = np.array([[2, 5, 7], [4, 9, 8]], np.int32)
     expected = 0.0
