@@ -100,10 +100,10 @@ _CONVMF_SAME = (
 )
 _CONVMF_APART = (
     "theirs hands `dropout_rate` to TensorFlow as the share that is kept, and drops in its final reading of the texts"
-    " too; items start from small random vectors in theirs, from the text's plus draws of the prior in ours, and the"
-    " regression never forgets it; theirs knows the rated items alone, since one without a rating makes its equations singular; windows over"
-    " sentence ends; RMSProp and a sum over the batch where ours has Adam and a mean; theirs stops"
-    " when its loss stands still, ours by validation"
+    " too; items start from small random vectors in theirs, from the text's plus draws of the prior in ours, which the"
+    " regression never forgets; theirs knows the rated items alone, since one without a rating makes its equations"
+    " singular; windows over sentence ends; RMSProp and a sum over the batch where ours has Adam and a mean; theirs"
+    " stops when its loss stands still, ours by validation"
 )
 
 _CONVMF = Pair(

@@ -21,6 +21,7 @@ from mrlm_core.evaluation.selection import mean_recall_of
 from mrlm_core.preprocessing.field_layers import CINFactors, compressed_interactions, embedded
 from mrlm_core.preprocessing.fields import FieldTable
 
+START = 0.01  # deviation of the fields' first values: products of larger ones are noise that is then learned by heart
 USERS_AT_ONCE, ITEMS_AT_ONCE = 64, 1024  # pairs whose hidden units are computed together when ranking
 Attributes = tuple[FieldTable, FieldTable]  # of users and of items
 
@@ -37,7 +38,8 @@ class XDeepFMNetwork(TripletNetwork):
         self.sides = attributes
         self.n_users, self.n_items = (len(table.indices) for table in attributes)
         self.dim, names = settings.field_dim, ("users", "items")
-        self.values = [self.table(side.size, self.dim, name) for side, name in zip(attributes, names, strict=True)]
+        self.values = [self.table(side.size, self.dim, name, START)
+                       for side, name in zip(attributes, names, strict=True)]
         self.linear = [self.table(side.size, 1, f"linear, {name}", deviation=1e-4)
                        for side, name in zip(attributes, names, strict=True)]
         self.content = None if content is None else ContentBlock(content, settings.content_units)
