@@ -21,7 +21,7 @@ from mrlm_core.evaluation.selection import mean_recall_of
 from mrlm_core.preprocessing.field_layers import CINFactors, compressed_interactions, embedded
 from mrlm_core.preprocessing.fields import FieldTable
 
-START = 0.01  # deviation of the fields' first values; with 0.1 it ranked worse on MovieLens 1M (benchmarks/RESULTS.md)
+START = 0.01  # deviation of the fields' first values; with 0.1 it ranked worse than RecBole's on MovieLens 1M
 USERS_AT_ONCE, ITEMS_AT_ONCE = 64, 1024  # pairs whose hidden units are computed together when ranking
 Attributes = tuple[FieldTable, FieldTable]  # of users and of items
 
