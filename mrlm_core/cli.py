@@ -58,23 +58,27 @@ def _add_study(study: argparse.ArgumentParser) -> None:
     study.set_defaults(run=_study)
 
 
+_PLAN = {"preset": "laptop", "seeds": 3, "repeats": 1, "trials": 1, "minutes": None, "models": ""}  # unless asked for
+
+
 def _add_release(release: argparse.ArgumentParser) -> None:
     release.add_argument("dataset", metavar="NAME", help="a dataset under data/")
-    release.add_argument("--preset", default="laptop", help="sizes (laptop), as for study")
-    release.add_argument("--seeds", type=int, default=3, metavar="N", help="number of splits and seeds (3)")
-    release.add_argument("--repeats", type=int, default=1, metavar="N",
-                         help="trainings on each split of the models the study is about (1)")
-    release.add_argument("--trials", type=int, default=1, metavar="N", help="settings tried a model, on validation (1)")
+    release.add_argument("--preset", help="sizes (%(default)s), as for study")
+    release.add_argument("--seeds", type=int, metavar="N", help="number of splits and seeds (%(default)s)")
+    release.add_argument("--repeats", type=int, metavar="N",
+                         help="trainings on each split of the models the study is about (%(default)s)")
+    release.add_argument("--trials", type=int, metavar="N",
+                         help="settings tried a model, on validation (%(default)s)")
     release.add_argument("--minutes", type=float, metavar="M",
                          help="with --trials: so many minutes for a model's trials, shared out among them (no limit)")
-    release.add_argument("--models", default="", metavar="A,B,C", help="only these, in this order; others stay (all)")
+    release.add_argument("--models", metavar="A,B,C", help="only these, in this order; others stay (all)")
     release.add_argument("--scheduler", metavar="S", help=_SCHEDULER)
     release.add_argument("--variants", nargs="?", const="", metavar="A; B; C",
                          help="run the variants of the released MRLM that claims need, not models; or only these")
     release.add_argument("--encoders", action="store_true", help="compare the encoders of its modalities, not models")
     release.add_argument("--weights", action="append", default=[], metavar="NETWORK=FILE",
                          help="with --encoders: weights of squeezenet or resnet50; may be given again")
-    release.set_defaults(run=_release)
+    release.set_defaults(run=_release, **_PLAN)
 
 
 def _add_runs(commands: Any) -> None:
@@ -165,8 +169,7 @@ def _names(text: str, separator: str) -> list[str]:
 
 
 def _release_variants(arguments: argparse.Namespace) -> int:
-    given = {"preset": "laptop", "seeds": 3, "repeats": 1, "trials": 1, "minutes": None, "models": ""}
-    if other := [f"--{name}" for name, usual in given.items() if getattr(arguments, name) != usual]:
+    if other := [f"--{name}" for name, usual in _PLAN.items() if getattr(arguments, name) != usual]:
         raise ConfigError(problem(other[0], "left out with --variants, which takes it from the release",
                                   str(getattr(arguments, other[0][2:])), "Leave it out."))
     from mrlm_core.study.release_variants import release_variants

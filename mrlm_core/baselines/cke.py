@@ -56,12 +56,13 @@ class CKENetwork(TripletNetwork):
     ) -> None:
         super().__init__(model.l2)
         self.n_users, self.n_items = interactions.n_users, interactions.n_items
-        self.weights_of = {"triples": model.triples_weight, "reconstruction": model.reconstruction_weight}
+        self.weights_of = {"reconstruction": model.reconstruction_weight}
         self.users = self.table(self.n_users, model.dim, "users")
         self.items = self.table(self.n_items, model.dim, "items")
         self.modalities, self.graph, self.code_scale = modalities, graph, model.code_scale
         if graph is not None:
             self.columns = 8
+            self.weights_of = {"triples": model.triples_weight, **self.weights_of}
             triples, entity_of = graph
             # One row more than entities: that of an item without one, never read.
             self.entities = self.table(len(triples.entities) + 1, model.dim, "entities")
@@ -70,6 +71,7 @@ class CKENetwork(TripletNetwork):
                 shape=(len(triples.relations), model.dim, model.dim), initializer=_identities, name="projections"
             )
             self.entity_of = entity_numbers(triples, entity_of, self.n_items)
+        self.terms.update({name: keras.metrics.Mean(name=name) for name in self.weights_of})
         self.built_by_a_call()
 
     def user_states(self, users: Tensor, targets: Tensor, training: bool = False) -> Tensor:
@@ -110,7 +112,11 @@ class CKENetwork(TripletNetwork):
     ) -> Tensor:
         """BPR-Opt and penalty, plus the weighted losses of the triples and the reconstructions."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        return sum((weight * y_pred[name] for name, weight in self.weights_of.items() if name in y_pred), loss)
+        for name, weight in self.weights_of.items():
+            term = weight * y_pred[name]
+            self.terms[name].update_state(term)
+            loss = loss + term
+        return loss
 
     def _described(self, items: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """e_j ``[B, k]`` and the squared error of all its reconstructions ``[B]``."""

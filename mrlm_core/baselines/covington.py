@@ -99,7 +99,7 @@ class CovingtonNetwork(HistoryNetwork):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
         """Cross entropy of the softmax, plus l2 / 2 of the rows read."""
-        return ops.mean(y_pred["log_sum"] - y_pred["positive"]) + self.l2 / 2 * y_pred["size"]
+        return self.with_penalty(ops.mean(y_pred["log_sum"] - y_pred["positive"]), y_pred["size"])
 
     def _towered(self, users: Tensor, liked: Tensor, readable: Tensor, training: bool) -> Tensor:
         state = masked_mean(liked, readable)

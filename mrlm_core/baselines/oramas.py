@@ -60,8 +60,8 @@ class OramasNetwork(TripletNetwork):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
-        """Mean cosine distance of the directions to those of the items' own factors."""
-        return ops.mean(1.0 - self.match(y_pred["direction"], y_pred["target"]))
+        """Mean cosine distance of the directions to those of the items' own factors; nothing is penalised."""
+        return self.with_penalty(ops.mean(1.0 - self.match(y_pred["direction"], y_pred["target"])), self.penalty())
 
     def directions(self, items: Tensor, training: bool = False) -> Tensor:
         """Guessed factors of ``items`` ``[B]``, scaled to length 1, ``[B, k]``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mrlm_core.baselines.row import Row
 from mrlm_core.baselines.spaces import DIMS, LARGE_BATCHES
-from mrlm_core.stopping import PATIENCE
+from mrlm_core.stopping import MOST_EPOCHS, PATIENCE
 
 _TEXT_ONLY = (
     "There are no reviews: an item's own sentences stand in for its reviews, and the texts of a user's newest training "
@@ -86,7 +86,7 @@ ROWS: tuple[Row, ...] = (
             "learning_rate": 0.02,
             "l2": 0.01,
             **LARGE_BATCHES,
-            "max_epochs": 100,
+            "max_epochs": MOST_EPOCHS,
             "patience": PATIENCE,
         },
         search={**_NARRE_AND_HAUP_SEARCH, "filters": ("choice", [64, 100])},
@@ -117,7 +117,7 @@ ROWS: tuple[Row, ...] = (
             "learning_rate": 0.02,
             "l2": 0.01,
             **LARGE_BATCHES,
-            "max_epochs": 100,
+            "max_epochs": MOST_EPOCHS,
             "patience": PATIENCE,
         },
         search={**_NARRE_AND_HAUP_SEARCH, "gru": ("choice", [32, 50, 100])},

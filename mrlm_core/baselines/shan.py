@@ -42,6 +42,7 @@ class SHANNetwork(HistoryNetwork):
         self.users = self.table(self.n_users, settings.dim, "users")
         self.project = None if content is None else keras.layers.Dense(settings.dim, use_bias=False)
         self.long_term, self.both = Attention(settings.dim), Attention(settings.dim)
+        self.terms["attention"] = keras.metrics.Mean(name="attention")
         self.built_by_a_call()
 
     def item_vectors(self, items: Tensor, training: bool = False) -> Tensor:
@@ -69,7 +70,9 @@ class SHANNetwork(HistoryNetwork):
     ) -> Tensor:
         """BPR as ``TripletNetwork``, plus l2_attention / 2 of both attentions' W (Eq. 8)."""
         squares = [ops.sum(ops.square(layer.hidden.kernel)) for layer in (self.long_term, self.both)]
-        return super().compute_loss(x, y, y_pred) + self.l2_attention / 2 * sum(squares)
+        attention = self.l2_attention / 2 * sum(squares)
+        self.terms["attention"].update_state(attention)
+        return super().compute_loss(x, y, y_pred) + attention
 
 
 @dataclass(kw_only=True)

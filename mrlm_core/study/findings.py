@@ -9,7 +9,7 @@ from mrlm_core.baselines.rows_paper import ORDER
 from mrlm_core.evaluation.significance import Interval
 from mrlm_core.stopping import PATIENCE
 from mrlm_core.study import panel
-from mrlm_core.study.record import RunRecord
+from mrlm_core.study.record import FIXED, GAP, RunRecord
 from mrlm_core.study.tables import by_label, intervals
 
 METHOD = "MRLM"
@@ -135,7 +135,7 @@ def against(gaps: Mapping[str, Interval]) -> str:
     return "; ".join(f"{words(gap)} {name} ({gap})" for name, gap in gaps.items())
 
 
-_PARTS = {"fixed_": " on the fixed test", "gap_": ", training part minus fixed test"}
+_PARTS = {FIXED: " on the fixed test", GAP: ", training part minus fixed test"}
 
 
 def named(metric: str) -> str:

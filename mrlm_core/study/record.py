@@ -22,6 +22,8 @@ from mrlm_core.config import keras_backend, workspace
 
 NOT_CODE = (":!book/results", ":!benchmarks/results", ":!benchmarks/RESULTS.md")
 FILES = PER_USER, RECORD = "per_user.parquet", "record.json"  # in the order they are written
+# What the metrics' names start with in runs with a fixed test: of it, and by how much the training part's are higher.
+FIXED, GAP = "fixed_", "gap_"
 PACKAGES = ("keras", "numpy", "scipy", "pandas", "scikit-learn")
 
 

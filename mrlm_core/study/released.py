@@ -14,12 +14,11 @@ from filelock import FileLock
 
 from mrlm_core.cache import atomic, write_text
 from mrlm_core.config import workspace
-from mrlm_core.study.record import RunRecord
+from mrlm_core.study.record import FIXED, GAP, RunRecord
 from mrlm_core.study.tune import COLUMNS, ENDLESS
 from mrlm_core.study.variants import NamedRecord
 
 PER_USER, UNFINISHED, VARIANTS = "per_user.parquet", "unfinished", "variants"  # names within a released folder
-TEST_PARTS = ("", "fixed_", "gap_")  # prefixes of metrics in the records of ``run_or_load``
 RELEASED_METRICS = (*(f"{name}@{n}" for name in ("recall", "auc") for n in (10, 20, 50, 100)), "lauc@100", "full_auc")
 
 
@@ -184,7 +183,7 @@ def _read(folder: Path) -> Release:
 
 def _kept_of(table: pd.DataFrame) -> list[str]:
     """The metrics of ``table`` that a release keeps: on the test part, and where there is one on the fixed test."""
-    return [column for part in TEST_PARTS for name in RELEASED_METRICS if (column := part + name) in table]
+    return [column for part in ("", FIXED, GAP) for name in RELEASED_METRICS if (column := part + name) in table]
 
 
 def together(parts: Sequence[Part]) -> Part:

@@ -25,7 +25,7 @@ from mrlm_core.evaluation.metrics import AUC_DEFINITIONS, evaluate
 from mrlm_core.preprocessing import pipeline
 from mrlm_core.study.inputs import inputs_of, missing
 from mrlm_core.study.key import code_of, run_key
-from mrlm_core.study.record import RunRecord, Stages, environment, finished, load_record, save_record
+from mrlm_core.study.record import FIXED, GAP, RunRecord, Stages, environment, finished, load_record, save_record
 from mrlm_core.study.scheduler import LOCAL, Lost, each
 from mrlm_core.study.spec import RunSpec, dataset_folder
 from mrlm_core.training.time_limit import ENDLESS, OutOfTime, within
@@ -239,7 +239,7 @@ def _run(
     if fixed is None:
         return result, tables["test"]
     gap = tables["training"] - tables["fixed_test"]
-    per_user = tables["test"].join([tables["fixed_test"].add_prefix("fixed_"), gap.add_prefix("gap_")])
+    per_user = tables["test"].join([tables["fixed_test"].add_prefix(FIXED), gap.add_prefix(GAP)])
     return {**result, "fixed_ratio": fixed_ratio}, per_user
 
 

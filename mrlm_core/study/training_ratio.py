@@ -13,13 +13,12 @@ from mrlm_core.study.comparison import settings_for
 from mrlm_core.study.figures import MARKERS, canvas
 from mrlm_core.study.findings import listed, named, sign, stopped_soon
 from mrlm_core.study.paper_tables import PAPER_DATASETS, paper_numbers
-from mrlm_core.study.record import RunRecord
+from mrlm_core.study.record import FIXED, GAP, RunRecord
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.tables import intervals
 
 SETTING = "protocol.train_ratio"
-ARMS = {"as printed": "", "fixed test": "fixed_"}  # arm -> prefix of its metrics in the records of ``run_many``
-GAP = "gap_"  # prefix of what a model is better by on its own training positives than on the fixed test
+ARMS = {"as printed": "", "fixed test": FIXED}  # arm -> prefix of its metrics
 GAP_METRIC = "full_auc"  # has no cutoff: who has more positives than places in the list cannot have a Recall of 1
 PAPER_METRIC = "auc@100"  # of Fig. 5, the only one whose numbers the text prints
 
@@ -52,7 +51,7 @@ def curves(records: Sequence[RunRecord], metric: str) -> pd.DataFrame:
     return table[["model", "arm", "ratio", "mean", "low", "high", "runs", "failed"]]
 
 
-def steps(records: Sequence[RunRecord], metric: str, prefix: str = ARMS["fixed test"]) -> pd.DataFrame:
+def steps(records: Sequence[RunRecord], metric: str, prefix: str = FIXED) -> pd.DataFrame:
     """The change of ``metric`` from each ratio to the next, paired by user, a row a (model, step).
 
     On the fixed test, or with prefix ``GAP`` of how much higher it is for the training positives.
@@ -120,7 +119,7 @@ def _last_step(records: Sequence[RunRecord], metric: str) -> Iterator[str]:
     told = {1: "more data helps", -1: "more data hurts", 0: "no difference that can be told"}
     for model in table["model"].unique():
         printed = wide[model, "as printed"]
-        fixed = _change(records, model, before, last, ARMS["fixed test"] + metric)
+        fixed = _change(records, model, before, last, FIXED + metric)
         gap = _change(records, model, before, last, GAP + GAP_METRIC)
         yield (f"From {before:.0%} to {last:.0%} of the ratings in training, {named(metric)} of {model} changes by "
                f"{printed[last] - printed[before]:+.4f} as printed and by {fixed} on the fixed test "

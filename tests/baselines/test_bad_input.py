@@ -88,12 +88,17 @@ def no_numbers(*layers):
         weight.assign(np.full(weight.shape, np.nan))
 
 
-# Model, the one term of its loss that is broken, and how. CKE, SRSCHAN, Covington and ORAMAS name no terms.
+# Model, the one term of its loss that is broken, and how.
 TERMS = [
     ("MRLM", "loss_g3", lambda network: no_numbers(network.verifier)),
     ("MRLM", "loss_m_text", lambda network: no_numbers(network.classifiers)),
     ("MRLM-R", "modalities", lambda network: no_numbers(*network.classifiers.heads.values())),
     ("Mult-VAE", "likelihood", lambda network: no_numbers(network.logits)),
+    ("CKE", "reconstruction", lambda network: no_numbers(*(one.decoder[1] for one in network.modalities))),
+    ("CKE", "triples", lambda network: network.projections.assign(np.full(network.projections.shape, np.nan))),
+    ("SRSCHAN", "attention", lambda network: setattr(network, "l2_attention", np.inf)),
+    ("Covington", "ranking", lambda network: no_numbers(*network.tower)),
+    ("ORAMAS", "ranking", lambda network: no_numbers(network.last)),
 ]
 
 
