@@ -100,8 +100,7 @@ _CONVMF_SAME = (
 )
 _CONVMF_APART = (
     "theirs hands `dropout_rate` to TensorFlow as the share that is kept, and drops in its final reading of the texts"
-    " too; items start from small random vectors in theirs, from the text's plus draws of the prior in ours, which the"
-    " regression never forgets; theirs knows the rated items alone, since one without a rating makes its equations"
+    " too; theirs knows the rated items alone, since one without a rating makes its equations"
     " singular; windows over sentence ends; RMSProp and a sum over the batch where ours has Adam and a mean; theirs"
     " stops when its loss stands still, ours by validation"
 )
@@ -183,6 +182,6 @@ PAIRS: tuple[Pair, ...] = (  # the cheap ones first
                     "patience": 5},
         order={"values": "values"},
         apart="theirs regresses the training ratings themselves, as published, ours as in our tables all pairs, which"
-              " theirs cannot; " + _CONVMF_APART,
+              " theirs cannot; items start around 0 in theirs, around what the text gives in ours; " + _CONVMF_APART,
     ),
 )

@@ -111,8 +111,7 @@ class ConvMF:
         self._observe(interactions)
         self.model = TextToVector(interactions.n_users, sentences, self._weight, self, content)
         self.model.compile(Adam(self.learning_rate, rows=on_tensorflow()), steps_per_execution=STEPS_PER_CALL)
-        start = np.random.default_rng(seed).normal(0, self.lambda_items**-0.5, self.model.items.shape)
-        self.model.items.assign(self.model.theta() + start)
+        self.model.items.assign(self._start(np.random.default_rng(seed)))
         readable = np.flatnonzero(self.model.described).astype(np.int32)
         if not len(readable):
             raise DatasetError(problem("texts of the items", "a word that tells items apart", "none in any of them",
@@ -141,6 +140,18 @@ class ConvMF:
         # As in the authors' code, the square root of an item's ratings, 1 on average; none is without a prior.
         weight = np.sqrt(np.maximum(np.diff(self._by_item.indptr), 1))
         self._weight = weight / weight.mean()
+
+    def _start(self, rng: np.random.Generator) -> np.ndarray:
+        """The first vectors of the items ``[V, dim]``.
+
+        For all pairs draws of their prior around theta. Regressed on what was rated alone, an item never comes far from
+        its first theta, which is much the same for all: its start is drawn around 0, Glorot's as in Cornac.
+        """
+        shape = self.model.items.shape
+        if self.objective == "all pairs":
+            return self.model.theta() + rng.normal(0, self.lambda_items**-0.5, shape)
+        bound = np.sqrt(6 / sum(shape))
+        return rng.uniform(-bound, bound, shape)
 
     def _order(self, readable: np.ndarray, batch: int, rng: np.random.Generator) -> np.ndarray:
         """The items ``[n]`` that the network learns from in an epoch."""

@@ -63,7 +63,8 @@ ROWS: tuple[Row, ...] = (
             "Least squares in turn with epochs of the text network, as published, but on positives and, weighted low, "
             "all unobserved pairs, stopped early on validation Recall@20; Adam, words from a random start, windows "
             "within sentences; as in the authors' code an item weighs by the square root of its ratings; the first "
-            "vectors are normal draws around the text's, and the network's own weights are not penalised. "
+            "vectors of the items are normal draws around the text's (with objective 'rating' around 0, as in Cornac), "
+            "and the network's own weights are not penalised. "
             + _REGRESSED
         ),
         family="deep",
