@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mrlm_core.datasets.splits import Interactions
 from mrlm_core.evaluation.ranking import known_users
@@ -69,12 +70,15 @@ def solved(
         found = pull / diagonal  # where nothing is observed
     # One zero row at the end: what short rows are padded with.
     rotated = np.vstack([fixed @ basis, np.zeros((1, dim))]).astype(np.float32)
-    for rows in _blocks_of_like_degree(degrees, dim):
-        slots = np.arange(degrees[rows].max())
-        inside = slots < degrees[rows][:, None]
-        places = np.where(inside, observed.indptr[rows][:, None] + slots, 0)
-        columns = np.where(inside, observed.indices[places], len(fixed))
-        found[rows] = _least_squares(rotated[columns], observed.data[places], diagonal[rows], pull[rows])
+    # One product a row, too small for two threads of BLAS: they gain nothing, and on a busy machine each product waits
+    # for the one that has no core, a hundred times as long as it takes.
+    with threadpool_limits(1, "blas"):
+        for rows in _blocks_of_like_degree(degrees, dim):
+            slots = np.arange(degrees[rows].max())
+            inside = slots < degrees[rows][:, None]
+            places = np.where(inside, observed.indptr[rows][:, None] + slots, 0)
+            columns = np.where(inside, observed.indices[places], len(fixed))
+            found[rows] = _least_squares(rotated[columns], observed.data[places], diagonal[rows], pull[rows])
     return found @ basis.T.astype(np.float32)
 
 

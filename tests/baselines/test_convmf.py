@@ -6,8 +6,9 @@ from itertools import count
 import numpy as np
 import pytest
 from keras import ops
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from mrlm_core.baselines import convmf
+from mrlm_core.baselines import convmf, ials
 from mrlm_core.baselines.convmf import OBJECTIVES, TextToVector, liked_or_not
 from mrlm_core.baselines.ials import solved
 from mrlm_core.baselines.registry import build
@@ -47,6 +48,25 @@ def test_least_squares_with_a_prior_equal_the_plain_version(planted, dim):
         normal = mine.T @ mine + 0.2 * fixed.T @ fixed + strength[user] * np.eye(dim)
         wanted = mine.T @ observed[[user]].data + strength[user] * prior[user]
         np.testing.assert_allclose(found[user], np.linalg.solve(normal, wanted), rtol=5e-3, atol=1e-3)
+
+
+def test_least_squares_leave_the_other_cores_alone(planted, monkeypatch):
+    """With two threads of BLAS and a busy machine they took a hundred times as long."""
+    real, threads = ials._least_squares, []
+
+    def blas_threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    def watched(*given):
+        threads.append(blas_threads())
+        return real(*given)
+
+    monkeypatch.setattr(ials, "_least_squares", watched)
+    with threadpool_limits(2, "blas"):
+        solved(planted.train, np.ones((ITEMS, 3), np.float32), 0.2, np.ones(USERS))
+        assert blas_threads() == {2}
+    assert threads
+    assert all(found == {1} for found in threads)
 
 
 def test_convmf_draws_an_undescribed_item_to_zero_and_a_cold_one_to_its_text(planted, described):
