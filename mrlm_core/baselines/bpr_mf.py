@@ -21,6 +21,7 @@ from mrlm_core.baselines.network import GradientRecommender, Sampler
 from mrlm_core.datasets.splits import Interactions
 
 START = 0.1  # standard deviation of the first values
+START_OF_CONTENT = 0.01  # of tastes and E, so that content counts for little until something is learned of it
 
 
 class FactorNetwork(keras.Model):
@@ -37,13 +38,15 @@ class FactorNetwork(keras.Model):
         super().__init__()
         self.members = _members(n_items, clusters or {})
         self.content = np.zeros((n_items, 0), np.float32) if content is None else np.ascontiguousarray(content)
-        start, described = keras.initializers.RandomNormal(stddev=START), self.content.shape[1]
+        described = self.content.shape[1]
         self.shapes = {"users": (n_users, dim), "items": (n_items, dim),
                        "clusters": (int(self.members.max(initial=-1)) + 1, dim),
                        "tastes": (n_users, content_dim), "E": (described, content_dim),
                        "bias": (n_items,), "beta": (described,)}
+        start = {name: keras.initializers.RandomNormal(stddev=START_OF_CONTENT if name in ("tastes", "E") else START)
+                 for name, shape in self.shapes.items() if len(shape) > 1}
         self.tables = {  # an empty one costs an epoch as long to read and to write as a short one
-            name: self.add_weight(shape=shape, initializer=start.clone() if len(shape) > 1 else "zeros", name=name)
+            name: self.add_weight(shape=shape, initializer=start.get(name, "zeros"), name=name)
             for name, shape in self.shapes.items() if 0 not in shape
         }
         self.built = True

@@ -131,6 +131,15 @@ def test_bpr_steps_as_the_gradient_of_its_loss_says(name, inputs):
     np.testing.assert_allclose((of_users @ of_items.T).ravel(), plain, rtol=1e-5, atol=1e-6)
 
 
+def test_vbpr_starts_as_bpr_mf_with_little_of_the_content():
+    model, content = build("VBPR", {"dim": 8, "content_dim": 16}), np.random.default_rng(1).normal(size=(200, 30))
+    tables = model.network(SimpleNamespace(n_users=100, n_items=200), 0, content=content.astype(np.float32)).arrays()
+    for name, spread in {"users": 0.1, "items": 0.1, "tastes": 0.01, "E": 0.01}.items():
+        assert tables[name].std() == pytest.approx(spread, rel=0.1)
+    assert not tables["bias"].any()
+    assert not tables["beta"].any()
+
+
 def test_the_bpr_loss_of_margins_however_far():
     """Several losses share a logarithm; far margins are cut off in sigma, not in the loss, whose mean is as plain."""
     margins = np.array([-1000, -300, -70, -61, -5, -0.5, 0, 0.5, 3, 61, 200, *np.linspace(-900, 40, 20)], np.float32)
