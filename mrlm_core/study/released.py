@@ -15,8 +15,9 @@ from filelock import FileLock
 from mrlm_core.cache import atomic, write_text
 from mrlm_core.config import workspace
 from mrlm_core.study.record import FIXED, GAP, RunRecord
-from mrlm_core.study.tune import COLUMNS, ENDLESS
+from mrlm_core.study.trials import COLUMNS
 from mrlm_core.study.variants import NamedRecord
+from mrlm_core.training.time_limit import ENDLESS
 
 PER_USER, UNFINISHED, VARIANTS = "per_user.parquet", "unfinished", "variants"  # names within a released folder
 RELEASED_METRICS = (*(f"{name}@{n}" for name in ("recall", "auc") for n in (10, 20, 50, 100)), "lauc@100", "full_auc")

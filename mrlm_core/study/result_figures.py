@@ -15,7 +15,7 @@ from mrlm_core.study.figures import MARKERS, canvas
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.sensitivity import clear, reach_of_seed
 from mrlm_core.study.tables import costs, intervals
-from mrlm_core.study.tune import FINALS, best_so_far
+from mrlm_core.study.trials import FINALS, best_so_far
 
 LINE_STYLES = ("-", "--", ":", "-.")
 ALWAYS_NAMED = ("MRLM", "Popularity")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +21,8 @@ from mrlm_core.study.key import run_key
 from mrlm_core.study.record import RunRecord, device
 from mrlm_core.study.run import run_or_load
 from mrlm_core.study.spec import RunSpec
+from mrlm_core.study.trials import COLUMNS, FINALS, STOPPED, TO_ITS_END, as_json
 from mrlm_core.training.time_limit import ENDLESS, OutOfTime, within
-
-COLUMNS = ("model", "trial", "value", "state", "seconds", "hyperparameters", "error", "search", "device")
-STOPPED = "stopped at its share of the time"  # in place of an error: the trial counts with what it had reached
-TO_ITS_END = "trained to its end"  # the same, of a final
-FINALS = 1000  # numbers of trials from here on are finals
 
 
 class SearchError(UserError):
@@ -87,7 +82,7 @@ def _final(
         if one not in ended:
             trial = study.ask()
             trial.set_user_attr("final", True)
-            _tell(study, trial, spec, one, ENDLESS, elsewhere.get(_as_json(one)))
+            _tell(study, trial, spec, one, ENDLESS, elsewhere.get(as_json(one)))
     ended = [trial for trial in _finished(study, finals=True) if trial.value is not None]
     return max(ended, key=lambda trial: trial.value).user_attrs["values"] if ended else {}
 
@@ -128,45 +123,6 @@ def trials_of(specs: Sequence[RunSpec], dataset: Dataset) -> pd.DataFrame:
             study = _study(spec, dataset)
             tables += [_table(spec.model, study), _finals(spec.model, study)]
     return pd.concat([table for table in tables if len(table)] or [pd.DataFrame(columns=COLUMNS)], ignore_index=True)
-
-
-def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
-    """Columns model, trial, best: the best value of a model's trials up to each; NaN before the first that ran.
-
-    Finals are left out.
-    """
-    trials = trials[trials["trial"] < FINALS]
-    ordered = trials.sort_values(["model", "trial"], kind="stable")
-    best = ordered["value"].astype(float).fillna(-np.inf).groupby(ordered["model"]).cummax().replace(-np.inf, np.nan)
-    return ordered[["model", "trial"]].assign(best=best).loc[trials.index].reset_index(drop=True)
-
-
-def outcome(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a model: settings tried, failed, stopped by the clock, minutes, the default's value, the best value, the
-    same two where they trained to their end in a final, and the settings chosen."""
-    rows = {}
-    for model, both in trials.groupby("model", sort=False):
-        own, finals = both[both["trial"] < FINALS], both[both["trial"] >= FINALS]
-        ranked = finals if finals["value"].notna().any() else own
-        values = own.set_index("trial")["value"]
-        best = None if values.isna().all() else ranked["hyperparameters"].iloc[int(np.nanargmax(ranked["value"]))]
-        is_default = finals["hyperparameters"] == _as_json({})
-        rows[model] = {
-            "tried": len(own), "failed": int(values.isna().sum()), "stopped": int((own["error"] == STOPPED).sum()),
-            "minutes": both["seconds"].sum() / 60,
-            "default": values.get(0, np.nan), "best": values.max(),
-            "default at its end": finals.loc[is_default, "value"].max(),
-            "best at its end": finals.loc[~is_default, "value"].max(),
-            "chosen": "none ran" if best is None else _readable(best),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
-
-
-def undecided(trials: pd.DataFrame) -> list[str]:
-    """Models whose search chose nothing: the clock stopped all its trials, and the default led, so no final was run."""
-    table = outcome(trials)
-    no_final = table[["default at its end", "best at its end"]].isna().all(axis="columns")
-    return list(table.index[(table["stopped"] == table["tried"]) & no_final])
 
 
 def with_values(spec: RunSpec, values: Mapping[str, Any]) -> RunSpec:
@@ -220,12 +176,6 @@ def _score(spec: RunSpec, values: Mapping[str, Any], share: float) -> tuple[floa
         return None, _own_seconds(None, time.process_time() - started), f"{type(refused).__name__}: {refused}"
     value = record.validation.get(f"recall@{spec.config.protocol.selection_cutoff}")
     return value, _own_seconds(record, time.process_time() - started), record.data.get("error", "")
-
-
-def _readable(hyperparameters: str) -> str:
-    values = json.loads(hyperparameters)
-    return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-                     for name, value in values.items()) or "the default"
 
 
 def _of_search(known: pd.DataFrame | None, study: Any) -> dict[int, Mapping[str, Any]]:
@@ -290,14 +240,10 @@ def _finals(model: str, study: Any) -> pd.DataFrame:
     return table.assign(trial=table["trial"] + FINALS, error=table["error"].replace("", TO_ITS_END))
 
 
-def _as_json(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True)
-
-
 def _table(model: str, study: Any, finals: bool = False) -> pd.DataFrame:
     rows = [
         (model, number, np.nan if trial.value is None else trial.value, trial.state.name, _seconds(trial),
-         _as_json(trial.user_attrs["values"]), trial.user_attrs["error"], study.study_name,
+         as_json(trial.user_attrs["values"]), trial.user_attrs["error"], study.study_name,
          trial.user_attrs.get("device", ""))
         for number, trial in enumerate(_finished(study, finals))
     ]

@@ -20,7 +20,7 @@ from mrlm_core.study.record import RunRecord
 from mrlm_core.study.release import make_release
 from mrlm_core.study.released import Plan, released, released_datasets, unfinished, write_release
 from mrlm_core.study.scheduler import Lost
-from mrlm_core.study.tune import COLUMNS
+from mrlm_core.study.trials import COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RAW = ROOT.parent / "shared" / "data" / "movielens-latest-small"

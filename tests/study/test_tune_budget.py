@@ -15,18 +15,8 @@ from mrlm_core.datasets import Dataset, load_dataset
 from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, release, run, run_or_load, tune
 from mrlm_core.study.key import run_key
-from mrlm_core.study.tune import (
-    COLUMNS,
-    FINALS,
-    STOPPED,
-    TO_ITS_END,
-    SearchError,
-    best_so_far,
-    outcome,
-    trials_of,
-    tuned,
-    undecided,
-)
+from mrlm_core.study.trials import COLUMNS, FINALS, STOPPED, TO_ITS_END, best_so_far, outcome, undecided
+from mrlm_core.study.tune import SearchError, trials_of, tuned
 from mrlm_core.training.time_limit import OutOfTime, within
 
 

@@ -1,0 +1,65 @@
+"""What the trials of hyperparameter searches came to, as tables; ``tune`` makes the trials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+COLUMNS = ("model", "trial", "value", "state", "seconds", "hyperparameters", "error", "search", "device")
+STOPPED = "stopped at its share of the time"  # in place of an error: the trial counts with what it had reached
+TO_ITS_END = "trained to its end"  # the same, of a final
+FINALS = 1000  # numbers of trials from here on are finals
+
+
+def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
+    """Columns model, trial, best: the best value of a model's trials up to each; NaN before the first that ran.
+
+    Finals are left out.
+    """
+    trials = trials[trials["trial"] < FINALS]
+    ordered = trials.sort_values(["model", "trial"], kind="stable")
+    best = ordered["value"].astype(float).fillna(-np.inf).groupby(ordered["model"]).cummax().replace(-np.inf, np.nan)
+    return ordered[["model", "trial"]].assign(best=best).loc[trials.index].reset_index(drop=True)
+
+
+def outcome(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row a model: settings tried, failed, stopped by the clock, minutes, the default's value, the best value, the
+    same two where they trained to their end in a final, and the settings chosen."""
+    rows = {}
+    for model, both in trials.groupby("model", sort=False):
+        own, finals = both[both["trial"] < FINALS], both[both["trial"] >= FINALS]
+        ranked = finals if finals["value"].notna().any() else own
+        values = own.set_index("trial")["value"]
+        best = None if values.isna().all() else ranked["hyperparameters"].iloc[int(np.nanargmax(ranked["value"]))]
+        is_default = finals["hyperparameters"] == as_json({})
+        rows[model] = {
+            "tried": len(own), "failed": int(values.isna().sum()), "stopped": int((own["error"] == STOPPED).sum()),
+            "minutes": both["seconds"].sum() / 60,
+            "default": values.get(0, np.nan), "best": values.max(),
+            "default at its end": finals.loc[is_default, "value"].max(),
+            "best at its end": finals.loc[~is_default, "value"].max(),
+            "chosen": "none ran" if best is None else _readable(best),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
+
+
+def undecided(trials: pd.DataFrame) -> list[str]:
+    """Models whose search chose nothing: the clock stopped all its trials, and the default led, so no final was run."""
+    table = outcome(trials)
+    no_final = table[["default at its end", "best at its end"]].isna().all(axis="columns")
+    return list(table.index[(table["stopped"] == table["tried"]) & no_final])
+
+
+def as_json(values: Mapping[str, Any]) -> str:
+    """Hyperparameter values as the column ``hyperparameters`` holds them."""
+    return json.dumps(values, sort_keys=True)
+
+
+def _readable(hyperparameters: str) -> str:
+    values = json.loads(hyperparameters)
+    return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+                     for name, value in values.items()) or "the default"
