@@ -85,7 +85,7 @@ STEPS = (
          hyperparameters={"skip": True}),
     Step("initial vectors by iALS", "A start that ranks better by itself; smaller steps, not to lose it.",
          hyperparameters={"start": "factors", "learning_rate": 2e-4}),
-    Step("the same, drawn to the descriptions", "Ratings say little of a rare item; a regression of all items' "
+    Step("initial vectors drawn to the descriptions", "Ratings say little of a rare item; a regression of all items' "
          "vectors on their descriptions says what to expect of it. Tried whether plain iALS was kept or not.",
          hyperparameters={"start": "factors", "learning_rate": 2e-4, "drawn": 3.0}),
     Step("m meets the user", "The m of an item is scored against the m of the user's latest items.",

@@ -92,18 +92,24 @@ def _on_test(records: Sequence[RunRecord], others: Sequence[str]) -> Iterator[st
 
 
 def on_rare_items(records: Sequence[RunRecord], ends: Sequence[int], n: int) -> list[str]:
-    """Where the chain's end and MRLM-R stand against ``RIVALS`` on the rarest bucket of items, one sentence.
+    """Where the chain's end and MRLM-R stand against ``RIVALS`` on the rarest items, one sentence a bucket.
 
-    ``records`` are of ``cold.placed``; buckets as ``cold_tables.by_bucket``. Where nobody rated the rarest in training,
-    who reads ratings alone knows nothing of them, so that the next bucket is told as well.
+    ``records`` are of ``cold.placed``; buckets as ``cold_tables.by_bucket``. From the rarest to the first with ratings
+    of which some model lists an item: of what nobody rated in training, who reads ratings alone knows nothing.
     """
-    table = cold_tables.by_bucket(records, ends, n)
-    buckets = list(table["bucket"].drop_duplicates())
-    return [_on_bucket(records, ends, n, table[table["bucket"] == name], name)
-            for name in buckets[: 2 if buckets[:1] == ["0"] else 1]]
+    told = []
+    for name, table in cold_tables.by_bucket(records, ends, n).groupby("bucket", sort=False):
+        told.append(_on_bucket(records, ends, n, table, str(name)))
+        if name != "0" and table["mean"].any():
+            break
+    return told
 
 
 def _on_bucket(records: Sequence[RunRecord], ends: Sequence[int], n: int, table: pd.DataFrame, bucket: str) -> str:
+    count = f"{table['positives'].iloc[0]:.0f} test positives a run"
+    where = f"Recall@{n} on items with {bucket} training positives ({count})"
+    if not table["mean"].any():
+        return f"{where}: 0 for all models."
     told_of = []
     for name in (END, REPAIRED):
         gaps = cold_tables.bucket_gaps(records, ends, n, name, RIVALS).get(bucket)
@@ -111,5 +117,4 @@ def _on_bucket(records: Sequence[RunRecord], ends: Sequence[int], n: int, table:
             mean = float(table.set_index("model")["mean"][name])
             told_of.append(f"{name} reaches {mean:.4f}, {against(gaps)}")
     what = ". ".join(told_of) or "none of the two ran beside a rival"
-    return (f"Recall@{n} on items with {bucket} training positives ({table['positives'].iloc[0]:.0f} test positives a "
-            f"run): {what}.")
+    return f"{where}: {what}."
