@@ -191,7 +191,8 @@ def growth(seconds: Mapping[str, Mapping[float, np.ndarray]], title: str) -> Fig
     for slope, style in ((1, "--"), (2, ":")):
         axes.plot([low, 1], [top * low**slope, top], style, color=GREY, label=f"slope {slope}")
     axes.set(title=title, xlabel="size, as a share of the largest", ylabel="seconds", xscale="log", yscale="log")
-    axes.xaxis.set_major_locator(FixedLocator(2.0 ** np.arange(np.floor(np.log2(low)), 1)))  # sizes lie too close
+    halvings = range(int(np.floor(np.log2(low))), 1)  # the sizes themselves lie too close for labels
+    axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in halvings]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.3g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
