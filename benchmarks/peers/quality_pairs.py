@@ -100,8 +100,8 @@ _CONVMF_SAME = (
 )
 _CONVMF_APART = (
     "theirs hands `dropout_rate` to TensorFlow as the share that is kept, and drops in its final reading of the texts"
-    " too; theirs knows the rated items alone, since one without a rating makes its equations"
-    " singular; windows over sentence ends; RMSProp and a sum over the batch where ours has Adam and a mean; theirs"
+    " too; theirs knows the rated items alone, since one without a rating makes its equations singular;"
+    " windows over sentence ends; RMSProp and a sum over the batch where ours has Adam and a mean; theirs"
     " stops when its loss stands still, ours by validation"
 )
 
@@ -150,7 +150,8 @@ PAIRS: tuple[Pair, ...] = (  # the cheap ones first
                     "negatives": 1, "max_epochs": 300, "patience": 30},
         tried={"n_epochs": (10, 20, 50, 100)}, reads=("content",),
         apart="theirs takes Adam in batches, ours single gradient steps; a negative item's bias is penalised a tenth in"
-              " theirs; theirs runs all its epochs, ours keeps the best on validation",
+              " theirs; start: theirs by Xavier, ours normal, smaller for the content;"
+              " theirs runs all its epochs, ours keeps the best on validation",
     ),
     Pair(
         "CKE", "recbole", "CKE", "CKE",

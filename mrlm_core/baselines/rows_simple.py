@@ -182,7 +182,8 @@ ROWS: tuple[Row, ...] = (
         citation="he2016vbpr",
         fidelity="adapted",
         adaptation="The content of all modalities where the original has one picture's features; E and beta, which "
-        "every triplet moves, with a rate of their own; every positive once an epoch.",
+        "every triplet moves, with a rate and a penalty of their own; tastes and E start small; every "
+        "positive equally often.",
         family="simple",
     ),
     Row(
