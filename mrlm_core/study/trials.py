@@ -48,7 +48,7 @@ def outcome(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def undecided(trials: pd.DataFrame) -> list[str]:
-    """Models whose search chose nothing: the clock stopped all its trials, and the default led, so no final was run."""
+    """Models of which the clock stopped all trials and no final was run: of one trial, or released by older code."""
     table = outcome(trials)
     no_final = table[["default at its end", "best at its end"]].isna().all(axis="columns")
     return list(table.index[(table["stopped"] == table["tried"]) & no_final])

@@ -46,8 +46,9 @@ def tune(
     alone, on the split and seed of ``spec``. ``seconds`` of processor time, which other programs on the machine do not
     change, are shared out among the trials: a training that outlasts an equal share of what is left is stopped after
     the epoch, and counts with the best that it had reached. No trial starts once nothing is left; what all models
-    share, the preprocessing, does not count. Where the default or the best was stopped, their scores tell which starts
-    faster: in two finals beyond the budget both train to their end, and the default stays unless it is beaten.
+    share, the preprocessing, does not count. Where the default or the best of the others was stopped, their scores
+    tell which starts faster: in two finals beyond the budget both train to their end, and the default stays unless it
+    is beaten.
 
     A failed trial is recorded as failed and the search goes on. A search that was interrupted, or asked for more, goes
     on; ``known`` are trials of searches on other machines, as ``trials_of`` gives them, which are taken over. Raises
@@ -65,17 +66,17 @@ def tune(
             problem(f"tuning of {spec.model}", "a trial that runs", f"all {len(trials)} failed, the first of "
                     f"{trials['error'][0]}", f"Correct that; then remove {_journal(dataset)} to search anew.")
         )
-    first, best = done[0], done[int(np.nanargmax(trials["value"]))]  # the first of equals
-    values = best.user_attrs["values"]
-    if values and STOPPED in (first.user_attrs["error"], best.user_attrs["error"]):
-        values = _final(study, spec, values, made)
-    return Search(with_values(spec, values), pd.concat([trials, _finals(spec.model, study)], ignore_index=True))
+    best, rival = _best(done), _best(done[1:])
+    if rival is not None and STOPPED in (done[0].user_attrs["error"], rival.user_attrs["error"]):
+        best = _final(study, spec, rival.user_attrs["values"], made) or done[0]
+    return Search(with_values(spec, best.user_attrs["values"]),
+                  pd.concat([trials, _finals(spec.model, study)], ignore_index=True))
 
 
 def _final(
     study: Any, spec: RunSpec, values: Mapping[str, Any], made: Mapping[int, Mapping[str, Any]]
-) -> Mapping[str, Any]:
-    """The best of the settings that have trained to their end, the default and ``values`` among them."""
+) -> Any:
+    """The best of the finals, those of the default and of ``values`` among them; None where all failed."""
     elsewhere = {row["hyperparameters"]: row for number, row in made.items() if number >= FINALS}
     ended = [trial.user_attrs["values"] for trial in _finished(study, finals=True)]
     for one in ({}, values):
@@ -83,8 +84,12 @@ def _final(
             trial = study.ask()
             trial.set_user_attr("final", True)
             _tell(study, trial, spec, one, ENDLESS, elsewhere.get(as_json(one)))
-    ended = [trial for trial in _finished(study, finals=True) if trial.value is not None]
-    return max(ended, key=lambda trial: trial.value).user_attrs["values"] if ended else {}
+    return _best(_finished(study, finals=True))
+
+
+def _best(trials: Sequence[Any]) -> Any:
+    """The first of those with the highest value; None where all failed."""
+    return max((trial for trial in trials if trial.value is not None), key=lambda trial: trial.value, default=None)
 
 
 def tuned(

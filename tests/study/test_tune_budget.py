@@ -117,6 +117,28 @@ def test_in_a_final_the_better_one_wins_and_a_search_without_the_clock_has_none(
     assert list(tune.tune(whole, shop, 2, 100.0).trials["trial"]) == [0, 1]
 
 
+@pytest.mark.parametrize(("at_its_end", "wins"), [(0.6, True), (0.4, False)])
+def test_a_default_that_led_when_the_clock_stopped_it_meets_the_best_of_the_others(
+    shop: Dataset, ease: RunSpec, monkeypatch: pytest.MonkeyPatch, at_its_end: float, wins: bool
+) -> None:
+    spec = replace(ease, split_seed=11 + wins)
+    monkeypatch.setattr(tune, "_score", lambda spec, values, share: (
+        (at_its_end if values else 0.5, 9.0, "") if share > 1e6 else (0.1 if values else 0.2, 1.0, STOPPED)))
+    search = tune.tune(spec, shop, 2, 100.0)
+    assert list(search.trials["trial"]) == [0, 1, FINALS, FINALS + 1]
+    assert bool(search.best.hyperparameters) == wins == (outcome(search.trials).loc["EASE", "chosen"] != "the default")
+
+
+def test_where_every_final_fails_the_default_stays(
+    shop: Dataset, ease: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "_score", lambda spec, values, share: (
+        (None, 9.0, "broken") if share > 1e6 else (0.2 if values else 0.1, 1.0, STOPPED)))
+    search = tune.tune(replace(ease, split_seed=21), shop, 2, 100.0)
+    assert search.best.hyperparameters == {}
+    assert list(search.trials["state"]) == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
+
+
 def test_the_limit_of_a_trial_is_that_of_the_model_and_not_of_what_it_is_fed(shop: Dataset, ease: RunSpec) -> None:
     """Initial vectors are trained as well, by the same loop: cut short, their score would count as the model's."""
     spec = replace(ease, model="MRLM", split_seed=ease.seed)
