@@ -45,8 +45,8 @@ def _whole(records: Sequence[RunRecord], metric: str) -> str:
 
 
 def _modalities(table: pd.DataFrame, groups: set[str]) -> Iterator[str]:
-    said = {"alone": (f"lift {FULL} above {GLOBAL}", "put it below", "gain"),
-            "left out": (f"cost {FULL} something", "are better left out", "loss")}
+    said = {"alone": (f"lift {FULL} above {GLOBAL}", "put it below", "best"),
+            "left out": (f"cost {FULL} something", "are better left out", "missed most")}
     for column, group in MODALITY_GROUPS.items():
         rows = table[[column]].droplevel(0, axis=1).dropna()
         if group not in groups or rows.empty:
@@ -56,7 +56,7 @@ def _modalities(table: pd.DataFrame, groups: set[str]) -> Iterator[str]:
         good, bad, effect = said[column]
         best = rows["mean"].idxmax()
         yield (f"{column.capitalize()}, of {len(signs)} modalities {len(helpful)} {good}{_bracketed(helpful)} and "
-               f"{len(harmful)} {bad}{_bracketed(harmful)}; largest {effect}: {best}, {rows['mean'].max():+.4f}.")
+               f"{len(harmful)} {bad}{_bracketed(harmful)}; {effect}: {best}, {rows['mean'].max():+.4f}.")
 
 
 def _planted(table: pd.DataFrame) -> Iterator[str]:

@@ -100,10 +100,10 @@ def _plus(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[s
 
 def stopped_soon(records: Sequence[RunRecord]) -> Iterator[str]:
     """Which models' trainings ended before PATIENCE epochs had brought nothing better: they might rank higher."""
-    told = []
-    for name, runs in by_label(records).items():
-        sooner = cut_short(runs)
-        told += [f"{name} ({sooner} of {len(runs)} runs)"] * bool(sooner)
+    ran = {name: [run for run in runs if not run.failed] for name, runs in by_label(records).items()}
+    told = [f"{name} ({sooner} of {len(runs)} runs)" for name, runs in ran.items() if (sooner := cut_short(runs))]
+    if len(ran) > 1 and all(runs and cut_short(runs) == len(runs) for runs in ran.values()):
+        told = [f"all {len(ran)}, in every run"]
     if told:
         yield (f"Trained for less than validation asked for, by their count of epochs or before {PATIENCE} epochs had "
                f"brought nothing better, so that they might rank higher: {listed(told)}.")

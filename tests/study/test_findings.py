@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mrlm_core.study.findings import difference, findings
+from mrlm_core.study.findings import difference, findings, stopped_soon
 from mrlm_core.study.record import RunRecord
 
 
@@ -57,6 +57,10 @@ def test_findings_name_models_that_were_not_trained_to_their_end() -> None:
     for record, best in zip((*short, *long), (49, 30, 30, 30), strict=True):
         record.data["epochs"] = {"run": 50, "best": best}
     assert findings([*_records("EASE", 0.3), *short, *long], "recall@20")[-1].endswith(": HAUP (1 of 2 runs).")
+    for record in (*short, *long):
+        record.data["epochs"] = {"run": 20, "best": 18}
+    (told,) = stopped_soon([*short, *long])
+    assert told.endswith("higher: all 2, in every run."), "a list of every name says no more"
 
 
 def test_findings_of_few_models_leave_out_what_is_not_there() -> None:
