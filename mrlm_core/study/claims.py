@@ -24,9 +24,8 @@ from mrlm_core.study.record import RunRecord
 from mrlm_core.study.released import released, released_datasets, released_variants
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.tables import by_label
-from mrlm_core.study.variants import Variant
+from mrlm_core.study.variants import METHOD, Variant
 
-METHOD = "MRLM"
 BEST_OF_SIMPLE = "best of simple"
 _SAME = "the same as "  # how a "+" model that reads nothing more is not run
 

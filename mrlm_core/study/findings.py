@@ -11,8 +11,8 @@ from mrlm_core.stopping import PATIENCE
 from mrlm_core.study import panel
 from mrlm_core.study.record import FIXED, GAP, RunRecord
 from mrlm_core.study.tables import by_label, intervals
+from mrlm_core.study.variants import METHOD
 
-METHOD = "MRLM"
 Means = dict[str, Interval]
 REPAIRED, RIVALS = "MRLM-R", ("iALS", "EASE", "VBPR")  # chapter 11's variant, and what it was made to beat
 # What the method must beat for its gain to be its own: the crowd, its input, itself without parts of it.

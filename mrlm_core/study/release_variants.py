@@ -9,15 +9,23 @@ from functools import partial
 from mrlm_core.datasets import Dataset
 from mrlm_core.errors import ConfigError, nearest, problem
 from mrlm_core.study.ablation import GLOBAL
-from mrlm_core.study.claims import METHOD, claimed_variants, ratio_name
+from mrlm_core.study.claims import claimed_variants, ratio_name
 from mrlm_core.study.key import run_key
 from mrlm_core.study.record import RunRecord
-from mrlm_core.study.released import Release, alone, released, released_datasets, variants_kept, write_variants
+from mrlm_core.study.released import (
+    Release,
+    alone,
+    method_run,
+    released,
+    released_datasets,
+    variants_kept,
+    write_variants,
+)
 from mrlm_core.study.run import check_names, dataset_of, lost_record, or_lost, record_folder, run_or_load
 from mrlm_core.study.scheduler import Lost, each
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.training_ratio import paper_curve, ratio_specs
-from mrlm_core.study.variants import NamedRecord
+from mrlm_core.study.variants import METHOD, NamedRecord
 
 
 @dataclass(frozen=True)
@@ -40,12 +48,13 @@ def release_variants(
     a variant that there is not.
     """
     data, release = _opened(dataset)
-    tasks = _tasks(_method(release, data), release, data)
+    base = _method(release, data)
+    tasks = _tasks(base, release, data)
     names = list(dict.fromkeys(task.name for task in tasks))
     for name in only:
         if name not in names:
             raise ConfigError(problem("--variants", f"some of {'; '.join(names)}", repr(name), nearest(name, names)))
-    asked = [task for name in only or names for task in tasks if task.name == name]
+    asked, of = [task for name in only or names for task in tasks if task.name == name], run_key(base, data)
     for task in asked:
         check_names(task.spec)
     there = {(record.name, record.data["spec_hash"]): record for record in variants_kept(data.name)}
@@ -54,7 +63,7 @@ def release_variants(
         task = asked[place]
         record = lost_record(task.spec, result, task.fixed_ratio) if isinstance(result, Lost) else result
         made.append(NamedRecord(**{**vars(record), "name": task.name}))
-        _keep(data.name, made[-1], tasks)
+        _keep(data.name, of, made[-1], tasks)
         say(f"{task.name}, split {task.spec.split_seed}: {record.data['status']}; {len(asked) - len(made)} runs to go")
     return made
 
@@ -69,8 +78,8 @@ def _opened(dataset: str) -> tuple[Dataset, Release]:
 
 def _method(release: Release, data: Dataset) -> RunSpec:
     """The released MRLM of the first split, which its variants differ from in one thing."""
-    first = min((record for record in release.records if record.label == METHOD),
-                key=lambda record: (record.data["spec"]["split_seed"], record.data["spec"]["seed"]))
+    first = method_run(release)
+    assert first is not None, "it is not pending"
     told = first.data["spec"]
     spec = RunSpec(told["dataset"], METHOD, preset=told["preset"], settings=told["settings"])
     if run_key(spec, data) != first.data["spec_hash"]:
@@ -97,8 +106,8 @@ def _made(task: _Task, there: dict[tuple[str, str], NamedRecord]) -> RunRecord |
     return or_lost(partial(run_or_load, fixed_ratio=task.fixed_ratio), task.spec)
 
 
-def _keep(dataset: str, record: NamedRecord, tasks: Sequence[_Task]) -> None:
-    """Write ``record`` with the others; pending is each variant that lacks a split."""
+def _keep(dataset: str, of: str, record: NamedRecord, tasks: Sequence[_Task]) -> None:
+    """Write ``record``, of the MRLM of key ``of``, with the others; pending is each variant that lacks a split."""
     def place(of: NamedRecord) -> tuple[int, int]:
         return names.index(of.name), of.data["spec"]["split_seed"]
 
@@ -107,4 +116,4 @@ def _keep(dataset: str, record: NamedRecord, tasks: Sequence[_Task]) -> None:
         there = {place(one): one for one in variants_kept(dataset) if one.name in names}
         there[place(record)] = record
         waiting = [task.name for task in tasks if (names.index(task.name), task.spec.split_seed) not in there]
-        write_variants(dataset, [there[key] for key in sorted(there)], list(dict.fromkeys(waiting)))
+        write_variants(dataset, of, [there[key] for key in sorted(there)], list(dict.fromkeys(waiting)))

@@ -14,9 +14,10 @@ from filelock import FileLock
 
 from mrlm_core.cache import atomic, write_text
 from mrlm_core.config import workspace
+from mrlm_core.errors import ConfigError, problem
 from mrlm_core.study.record import FIXED, GAP, RunRecord
 from mrlm_core.study.trials import COLUMNS
-from mrlm_core.study.variants import NamedRecord
+from mrlm_core.study.variants import METHOD, NamedRecord
 from mrlm_core.training.time_limit import ENDLESS
 
 PER_USER, UNFINISHED, VARIANTS = "per_user.parquet", "unfinished", "variants"  # names within a released folder
@@ -124,17 +125,40 @@ def write_unfinished(name: str, parts: Mapping[str, Part], plan: Plan) -> None:
         shutil.rmtree(folder)
 
 
-def write_variants(name: str, records: Sequence[NamedRecord], pending: Sequence[str]) -> None:
-    """Keep the ``records`` of variants of the release's MRLM, those of ``pending`` ones that are not whole too."""
+def method_run(release: Release) -> RunRecord | None:
+    """MRLM on the first split, which stands for its settings, code and data; None where it is not released."""
+    own = [record for record in release.records if record.label == METHOD]
+    return min(own, key=lambda one: (one.data["spec"]["split_seed"], one.data["spec"]["seed"]), default=None)
+
+
+def _method_key(name: str) -> str:
+    own = method_run(released(name))
+    return "" if own is None else str(own.data["spec_hash"])
+
+
+def write_variants(name: str, of: str, records: Sequence[NamedRecord], pending: Sequence[str]) -> None:
+    """Keep the ``records`` of variants of the MRLM of key ``of``, those of ``pending`` ones that are not whole too.
+
+    Raises ConfigError where another MRLM was released meanwhile.
+    """
+    if _method_key(name) != of:
+        raise ConfigError(problem(f"book/results/{name}/records.json", f"the {METHOD} whose variants these are",
+                                  "another, released meanwhile", "Run `mrlm release --variants` again, for this one."))
     named = [RunRecord(record.folder, {**record.data, "name": record.name}, record.per_user) for record in records]
-    _write(_folder(name) / VARIANTS, named, no_trials(), {**released(name).plan, "repeats": 1}, pending)
+    plan = {**released(name).plan, "repeats": 1, "of": of}
+    _write(_folder(name) / VARIANTS, named, no_trials(), plan, pending)
 
 
 def variants_kept(name: str) -> list[NamedRecord]:
-    """All that ``write_variants`` kept; none where it never did."""
+    """All that ``write_variants`` kept; none where it never did, or where they are of an MRLM released before.
+
+    Beside an MRLM with other settings, a variant would show what the settings do as well.
+    """
     folder = _folder(name) / VARIANTS
-    kept = _read(folder).records if (folder / "plan.json").exists() else []
-    return [NamedRecord(**vars(record), name=record.data["name"]) for record in kept]
+    kept = _read(folder) if (folder / "plan.json").exists() else None
+    if kept is None or kept.plan.get("of") != _method_key(name):
+        return []
+    return [NamedRecord(**vars(record), name=record.data["name"]) for record in kept.records]
 
 
 def released_variants(name: str) -> list[NamedRecord]:

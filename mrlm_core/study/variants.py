@@ -10,6 +10,8 @@ from mrlm_core.study.record import RunRecord
 from mrlm_core.study.run import run_many
 from mrlm_core.study.spec import RunSpec
 
+METHOD = "MRLM"  # the model that this study is about
+
 
 @dataclass(frozen=True)
 class Variant:

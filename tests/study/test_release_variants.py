@@ -64,6 +64,25 @@ def test_verdicts_read_whole_variants_alone(method: list[RunRecord]) -> None:
     assert "a run of text alone" in judge(claim, source).evidence
 
 
+def test_variants_of_an_mrlm_that_was_released_anew_are_dropped(method: list[RunRecord]) -> None:
+    """Beside an MRLM of other settings they would show what the settings do."""
+    release_them("shop", say=lambda _: None, only=ASKED)
+    tuned = {**SETTINGS, "model.dropout": 0.5}
+    made = [run_or_load(RunSpec("shop", "MRLM", seed, seed, "tiny", settings=tuned)) for seed in (0, 1)]
+    write_release(NAME, made, no_trials(), Plan("tiny", seeds=2))
+    assert variants_kept(NAME) == [] == released_variants(NAME)
+    release_them("shop", say=lambda _: None, only=ASKED[:1])
+    assert {record.data["spec"]["settings"]["model.dropout"] for record in variants_kept(NAME)} == {0.5}
+    assert {record.name for record in released_variants(NAME)} == {ASKED[0]}
+
+    def anew(text: str) -> None:
+        write_release(NAME, method, no_trials(), Plan("tiny", seeds=2))
+
+    with pytest.raises(ConfigError, match="another, released meanwhile"):
+        release_them("shop", say=anew, only=ASKED)
+    assert variants_kept(NAME) == []
+
+
 def test_what_was_interrupted_is_pending(method: list[RunRecord], monkeypatch: pytest.MonkeyPatch) -> None:
     def once(text: str) -> None:
         raise KeyboardInterrupt
