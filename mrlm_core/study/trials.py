@@ -27,8 +27,8 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def outcome(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a model: settings tried, failed, stopped by the clock, minutes, the default's value, the best value, the
-    same two where they trained to their end in a final, and the settings chosen."""
+    """One row a model: settings tried, failed, stopped by the clock, minutes, the default's value, the best value,
+    where there was a final the values of the default and of the best other trained to their end, and the settings chosen."""
     rows = {}
     for model, both in trials.groupby("model", sort=False):
         own, finals = both[both["trial"] < FINALS], both[both["trial"] >= FINALS]
@@ -41,7 +41,7 @@ def outcome(trials: pd.DataFrame) -> pd.DataFrame:
             "minutes": both["seconds"].sum() / 60,
             "default": values.get(0, np.nan), "best": values.max(),
             "default at its end": finals.loc[is_default, "value"].max(),
-            "best at its end": finals.loc[~is_default, "value"].max(),
+            "best other at its end": finals.loc[~is_default, "value"].max(),
             "chosen": "none ran" if best is None else _readable(best),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
@@ -50,7 +50,7 @@ def outcome(trials: pd.DataFrame) -> pd.DataFrame:
 def undecided(trials: pd.DataFrame) -> list[str]:
     """Models of which the clock stopped all trials and no final was run: of one trial, or released by older code."""
     table = outcome(trials)
-    no_final = table[["default at its end", "best at its end"]].isna().all(axis="columns")
+    no_final = table[["default at its end", "best other at its end"]].isna().all(axis="columns")
     return list(table.index[(table["stopped"] == table["tried"]) & no_final])
 
 

@@ -89,7 +89,7 @@ def test_what_was_stopped_by_the_clock_meets_the_default_in_a_final(
     assert list(search.trials["error"]) == [STOPPED, STOPPED, TO_ITS_END, TO_ITS_END]
     row = outcome(search.trials).loc["EASE"]
     assert row[["tried", "default", "best"]].tolist() == [2, 0.1, 0.2]
-    assert row[["default at its end", "best at its end"]].tolist() == [0.5, 0.4]
+    assert row[["default at its end", "best other at its end"]].tolist() == [0.5, 0.4]
     assert row["chosen"] == "the default"
     assert best_so_far(search.trials)["best"].tolist() == [0.1, 0.2]
     assert tune.tune(ease, shop, 2, 100.0).trials.equals(search.trials)
