@@ -28,7 +28,8 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
 
 def outcome(trials: pd.DataFrame) -> pd.DataFrame:
     """One row a model: settings tried, failed, stopped by the clock, minutes, the default's value, the best value,
-    where there was a final the values of the default and of the best other trained to their end, and the settings chosen."""
+    where there was a final the values of the default and of the best other trained to their end, and the settings
+    chosen."""
     rows = {}
     for model, both in trials.groupby("model", sort=False):
         own, finals = both[both["trial"] < FINALS], both[both["trial"] >= FINALS]
