@@ -1,4 +1,4 @@
-"""Every model of the tables by its name, built with checked hyperparameters."""
+"""Every model by its name, built with checked hyperparameters."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mrlm_core.errors import ConfigError, problem
 
 
 def names() -> tuple[str, ...]:
-    """The models' names in the order of the tables."""
-    return tuple(_ROWS)
+    """The names of the models that are compared, in the order of the tables."""
+    return tuple(name for name, entry in _ROWS.items() if entry not in rows_mrlm.FORMS)
 
 
 def row(name: str) -> Row:
@@ -62,4 +62,6 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 
 # In the order of the tables: the simple ones, the paper's and their "+" versions, controls and the method itself.
-_ROWS: dict[str, Row] = {entry.name: entry for entry in (*rows_simple.ROWS, *rows_paper.ROWS, *rows_mrlm.ROWS)}
+_ROWS: dict[str, Row] = {
+    entry.name: entry for entry in (*rows_simple.ROWS, *rows_paper.ROWS, *rows_mrlm.ROWS, *rows_mrlm.FORMS)
+}

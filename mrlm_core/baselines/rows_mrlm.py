@@ -113,3 +113,14 @@ ROWS: tuple[Row, ...] = (
         "vectors and meets the latest items.",
     ),
 )
+
+# Forms of MRLM that chapter 10 sets beside it. They are run as any row is, but no comparison of models has them.
+FORMS: tuple[Row, ...] = (
+    replace(
+        _MRLM,
+        name="MRLM (learned projection)",
+        module="mrlm_core.training.projected",
+        cls="ProjectedRecommender",
+        adaptation="MRLM whose joined user vector ridge regression brings to the length of an item's.",
+    ),
+)

@@ -1,16 +1,19 @@
 """Options one at a time: which runs they are, how far they move a metric, and orders of models by several metrics."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mrlm_core.baselines import registry
 from mrlm_core.config import settings_of
 from mrlm_core.datasets import load_dataset
 from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, run, sensitivity, variants
 from mrlm_core.study import gaps as paper_gaps
+from mrlm_core.study.comparison import comparison
 from mrlm_core.study.gaps import Option
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.result_figures import option_effects
@@ -177,3 +180,13 @@ def test_places_and_agreement_follow_the_means():
     assert level.to_dict("list") == {"a": [1, 2]}  # b tells none apart
     alike = sensitivity.places(ranked({"one": (0.3, 0.3), "two": (0.2, 0.1)}), ["a", "b"])
     assert "the same order" in sensitivity.most_moved(alike)
+
+
+def test_a_form_of_the_method_is_run_as_any_row_and_is_in_no_comparison(shop, workspace):
+    trials = sensitivity.trials(SPEC, shop, paper_gaps.chosen(["G12"]))
+    (spec,) = [trial.spec for trial in trials if trial.name == "G12 learned projection"]
+    record = run.run_or_load(replace(spec, settings={"training.max_epochs": 1}))
+    assert record.data["status"] == "done"
+    assert record.data["report"]["preference"]["form"] == "projected"
+    assert spec.model not in registry.names()
+    assert spec.model not in {one.model for one in comparison("shop", "tiny", 1)}
