@@ -17,9 +17,9 @@ from mrlm_core.study.paper_tables import PAPER_DATASETS, paper_numbers
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.tables import differences, intervals
-from mrlm_core.study.variants import Variant, changes
+from mrlm_core.study.variants import METHOD, Variant, changes
 
-FULL, GLOBAL = "MRLM", "U-GFRL"
+FULL, GLOBAL = METHOD, "U-GFRL"
 LOSS_TERMS = ("L_g1, metric", "L_g2, identity", "L_g3, verification")  # in the order of Eq. 11
 PAPER_ROLES = {"T": "text", "I": "image", "V": "video", "K": "knowledge"}  # the letters of Fig. 4
 Specs = dict[str, RunSpec]

@@ -67,7 +67,10 @@ class ProjectedRecommender(MRLMRecommender):
     def _choose(
         self, vectors: Representations, interactions: Interactions, multimodal: bool = True
     ) -> tuple[Preference, float]:
-        """The projection with the best validation Recall, and that Recall; by g alone where m is not learned yet."""
+        """The projection with the best validation Recall, and that Recall; by g alone where m is not learned yet.
+
+        An L that no user has more training positives than is not tried: there is nothing to learn it from.
+        """
         if not multimodal:
             return super()._choose(vectors, interactions, multimodal)
         protocol = self.config.protocol
