@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 REPETITIONS = 2000
-TEST_REPETITIONS = 10_000  # a smallest p of 1e-4, which a family of some hundred tests needs
+TEST_REPETITIONS = 10_000  # a smallest two-sided p of 2e-4
+MOST_REPETITIONS = 100_000
 LEVEL = 0.95
 
 
@@ -47,6 +48,10 @@ class Draws:
         np.divide(self.draws, other.draws, out=draws, where=other.draws > 0)
         return Draws(self.value / other.value if other.value > 0 else np.inf, draws)
 
+    def turned_below_1(self) -> Draws:
+        """A ratio, or its inverse where that is the one below 1."""
+        return self if self.value <= 1 else Draws(1.0, np.ones_like(self.draws)).over(self)
+
     def interval(self, level: float = LEVEL) -> Interval:
         """The middle ``level`` of the repetitions, and the measured value as ``mean``."""
         low, high = np.quantile(self.draws, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
@@ -69,6 +74,15 @@ def combined(statistic: Callable[[np.ndarray], np.ndarray], numbers: Sequence[Dr
     """A statistic over the first axis (a mean, a median) of numbers that were drawn together."""
     value = statistic(np.array([[number.value] for number in numbers]))
     return Draws(float(value[0]), statistic(np.stack([number.draws for number in numbers])))
+
+
+def repetitions_for(n_tests: int) -> int:
+    """Enough repetitions that the draw does not decide what Holm's correction of ``n_tests`` tests leaves.
+
+    The smallest p there can be must stay far below ``LEVEL``'s complement over ``n_tests``, or a family is decided by
+    whether no repetition or one is on the other side.
+    """
+    return min(MOST_REPETITIONS, max(TEST_REPETITIONS, 1_000 * n_tests))
 
 
 def joint_means(values: np.ndarray, repetitions: int = TEST_REPETITIONS, seed: int = 0) -> list[Draws]:

@@ -132,7 +132,8 @@ def claimed_variants(base: RunSpec, dataset: Dataset, groups: Sequence[str] = ()
     With them, the models that a test wants on some of the modalities alone; one that another is the same as, and so
     need not run, is left out. Raises ConfigError for a group that does not exist.
     """
-    patterns = {name for test in claim_tests()["claims"].values() for pair in test.get("compare", ()) for name in pair}
+    patterns = {name for test in claim_tests()["claims"].values() for key in ("compare", "beside")
+                for pair in test.get(key, ()) for name in pair}
     named = {name.format(m=role, n=role) for name in patterns for role in dataset.modalities}
     found = [variant for variant in ablation(base, dataset, groups) if variant.name in named]
     for test in claim_tests()["claims"].values():
@@ -157,12 +158,18 @@ def ratio_name(label: str, ratio: float) -> str:
 def pairs(claim: Claim, source: Source) -> list[Pair]:
     """The pairs that ``claim`` compares on ``source``, models without "+" where the two are the same; none twice."""
     test, found = claim.test, []
-    for over, under, letter, part in _names(claim, source):
+    for over, under, letter, part in _names(claim, source, "compare"):
         metrics = tuple(part + metric for metric in claim.metrics) if part.endswith("_") or not part else (part,)
         for group in [metrics] if test.get("average") else [(metric,) for metric in metrics]:
             found.append(Pair(over, under, group, _magnitude(claim, source, over, under, letter, group[0])))
         found += [Pair(over, under, (reading,)) for reading in test.get("readings", ())]
     return list(dict.fromkeys(found))
+
+
+def compared_beside(claim: Claim, source: Source) -> list[Pair]:
+    """The pairs that a test asks for besides its own, which are told and not judged."""
+    return [Pair(over, under, (metric,)) for over, under, *_ in _names(claim, source, "beside")
+            for metric in claim.metrics]
 
 
 def paper_dataset(claim: Claim, source: Source) -> str | None:
@@ -184,13 +191,14 @@ def level(name: str, metric: str, dataset: str) -> float:
     return at((MEASURES[measure], name, dataset, cutoff))
 
 
-def _names(claim: Claim, source: Source) -> Iterable[tuple[str, str, str, str]]:
-    """The pairs of names that the patterns of ``compare`` stand for, the paper's letter of the modality, the part."""
+def _names(claim: Claim, source: Source, key: str) -> Iterable[tuple[str, str, str, str]]:
+    """The pairs of names that the patterns of ``key`` stand for, the paper's letter of the modality, the part."""
     dataset = paper_dataset(claim, source) or claim.datasets[0]
     suffix = _suffix(claim.test["modalities"]) if len(source.stands_for) > 1 and "modalities" in claim.test else ""
     letters = claim_tests()["modalities"][dataset]
-    compared = claim.test["compare"]
-    for (over, under), part in zip(compared, claim.test.get("parts", [""] * len(compared)), strict=True):
+    compared = claim.test.get(key, ())
+    parts = claim.test.get("parts") if key == "compare" else None
+    for (over, under), part in zip(compared, parts or [""] * len(compared), strict=True):
         patterns = f"{over} {under}"
         roles = [role for role in letters if role != "text" or "{n}" not in patterns] if "{" in patterns else [""]
         for model in ORDER if "*" in patterns else [""]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mrlm_core.evaluation.significance import Draws, combined, joint_means
+from mrlm_core.evaluation.significance import TEST_REPETITIONS, Draws, combined, joint_means, repetitions_for
 from mrlm_core.study.claims import BEST_OF_SIMPLE, Claim, Pair, Source, claim_tests
 from mrlm_core.study.findings import listed, named
 from mrlm_core.study.panel import split_of, values
@@ -61,7 +61,7 @@ def effects_of(there: Sequence[Pair], source: Source) -> tuple[list[Effect], int
         chosen = f"; {best} is the best simple model on validation"
     names = list(dict.fromkeys(name for pair in there for name in (pair.over, pair.under)))
     metrics = tuple(dict.fromkeys(metric for pair in there for metric in pair.metrics))
-    drawn, n_splits = panel(source, names, metrics)
+    drawn, n_splits = panel(source, names, metrics, repetitions_for(len(there)))
     effects = []
     for pair in there if drawn else ():
         both = {metric: (drawn[pair.over, metric], drawn[pair.under, metric]) for metric in pair.metrics}
@@ -84,7 +84,7 @@ def _full(means: tuple[Draws, Draws]) -> bool:
 
 
 def panel(
-    source: Source, names: Sequence[str], metrics: Sequence[str]
+    source: Source, names: Sequence[str], metrics: Sequence[str], repetitions: int = TEST_REPETITIONS
 ) -> tuple[dict[tuple[str, str], Draws], int]:
     """Joint draws of the mean of each (name, metric) over the splits that all ``names`` have, and how many these are.
 
@@ -99,7 +99,7 @@ def panel(
     tables = {(name, metric): values(runs[name], metric) for name in names for metric in metrics}
     users = pd.Index(np.unique(np.concatenate([table.columns for table in tables.values()])))
     stacked = np.stack([table.reindex(index=splits, columns=users).to_numpy() for table in tables.values()])
-    return dict(zip(tables, joint_means(stacked), strict=True)), len(splits)
+    return dict(zip(tables, joint_means(stacked, repetitions), strict=True)), len(splits)
 
 
 def best_on_validation(source: Source, names: Sequence[str]) -> str:
@@ -125,18 +125,21 @@ def _not_kept(names: Sequence[str], metrics: Sequence[str], source: Source) -> l
             if not all(metric in table for table in tables)]
 
 
-def share_of_order(claim: Claim, there: Sequence[Pair], source: Source, whole: bool) -> str:
-    """For a claimed order, how often all of it holds in the repetitions, on each metric; ``whole``: nothing lacks."""
+def order_fails(claim: Claim, there: Sequence[Pair], source: Source) -> dict[str, float]:
+    """By metric the share of repetitions in which not all of a claimed order holds; empty where none is claimed.
+
+    It is the p of "this is not the order", and as every p never below 1 / (B + 1).
+    """
     if not claim.test.get("order"):
-        return ""
+        return {}
     names = list(dict.fromkeys(name for pair in there for name in (pair.over, pair.under)))
     drawn, _ = panel(source, names, claim.metrics)
-    shares = []
+    p_values = {}
     for metric in claim.metrics if drawn else ():
-        holds = [drawn[p.over, metric].draws > drawn[p.under, metric].draws for p in there if p.metrics == (metric,)]
-        shares.append(f"{np.mean(np.all(holds, axis=0)):.0%} at {named(metric)}")
-    part = "the order" if whole else "the order at hand"
-    return f"; all of {part} in {listed(shares)} of the repetitions" if shares else ""
+        holds = np.all([drawn[pair.over, metric].draws > drawn[pair.under, metric].draws
+                        for pair in there if pair.metrics == (metric,)], axis=0)
+        p_values[metric] = (1 + int(np.sum(~holds))) / (len(holds) + 1)
+    return p_values
 
 
 def trend(claim: Claim, there: Sequence[Pair], source: Source) -> str:

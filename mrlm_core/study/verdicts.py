@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from mrlm_core.evaluation.significance import combined, equivalence_p, holm
-from mrlm_core.study.claims import Claim, Pair, Source, at, claims, level, pairs, paper_dataset
+from mrlm_core.study.claims import Claim, Pair, Source, at, claims, level, pairs, paper_dataset, stands_for
 from mrlm_core.study.effects import (
     Effect,
     at_hand,
-    best_on_validation,
     cells,
     effects_of,
-    half_width,
+    order_fails,
     panel,
     ratio_text,
-    share_of_order,
     trend,
+)
+from mrlm_core.study.evidence import (
+    ALPHA,
+    Family,
+    against_best,
+    beside,
+    family,
+    of_differences,
+    of_order,
+    trainings,
+    unseen,
 )
 from mrlm_core.study.findings import cut_short, listed, named
 from mrlm_core.study.paper_checks import auc_readings
@@ -28,7 +36,6 @@ from mrlm_core.study.paper_tables import PAPER_DATASETS
 
 REPRODUCED, DIRECTION, NOT, CONTRADICTED, UNTESTED = VERDICTS = (
     "reproduced", "direction only", "not reproduced", "contradicted", "cannot be tested here")
-ALPHA = 0.05  # of a claim's family of tests
 LEVEL_MARGIN = 0.1  # of the paper's level: an interval that reaches further than this from it bears out nothing
 
 
@@ -57,7 +64,12 @@ def verdicts(sources: Sequence[Source]) -> list[Verdict]:
 
 
 def headline(found: Sequence[Verdict]) -> list[Verdict]:
-    """One verdict a claim: where it could be tested, on the most splits; among equals the first given."""
+    """One verdict a claim, of those that could be tested.
+
+    A dataset that stands for one of the paper's goes before one that stands for neither, several splits before one.
+    Among the rest the least favourable verdict, for a claim about a method does not hold where it fails somewhere; then
+    the most splits, then the first given.
+    """
     chosen: dict[str, Verdict] = {}
     for verdict in found:
         before = chosen.get(verdict.claim.name)
@@ -98,14 +110,21 @@ def _compared(claim: Claim, source: Source) -> Verdict:
     effects = [effect for effect in effects if not effect.full]
     if not effects:
         return _untested(claim, source, f"needs {'; '.join(lacks)}" if lacks else "no split that all models have")
-    above = claim.test["kind"] == "above"
-    verdict, evidence = _above(claim, effects, len(wanted) - len(equal)) if above else _same(claim, effects)
-    evidence += chosen + share_of_order(claim, there, source, not lacks) + trend(claim, there, source)
-    evidence += _against_best(effects, source) if claim.test.get("best") else ""
+    if claim.test["kind"] == "same":
+        verdict, evidence = _same(claim, effects)
+    else:
+        tested, order = family(effects), order_fails(claim, there, source)
+        verdict = _above(claim, tested, len(wanted) - len(equal), order)
+        evidence = of_differences(claim, tested) + (unseen(tested) if verdict == NOT else "") + chosen
+        evidence += of_order(claim, there, order, not lacks) + trend(claim, there, source)
+        evidence += against_best(effects, source) if claim.test.get("best") else ""
+    evidence += beside(claim, source)
     if lacks and verdict not in _decided_by_some(claim):
         text = f"of {len(wanted)} comparisons {len(effects)} are at hand ({verdict} on these: {evidence})"
         return _untested(claim, source, f"needs {'; '.join(lacks)}; {text}")
-    notes = [f"{n_splits} split{'s' * (n_splits > 1)}"] + ["spread of users alone"] * (n_splits == 1)
+    compared = [name for effect in effects for name in (effect.pair.over, effect.pair.under)]
+    notes = [f"{n_splits} split{'s' * (n_splits > 1)}, {trainings(compared, source)}"]
+    notes += ["spread of users alone"] * (n_splits == 1)
     notes += [f"not at hand: {'; '.join(lacks)}"] * bool(lacks)
     notes += [f"left out: {part}" for part in [claim.test.get("left_out")] if part]
     notes += [f"stopped sooner than validation asked: {listed(cut)}" for cut in [_stopped_soon(there, source)] if cut]
@@ -125,60 +144,18 @@ def _stopped_soon(there: Sequence[Pair], source: Source) -> list[str]:
     return [name for name in names if cut_short(source.done(name))]
 
 
-def _above(claim: Claim, effects: Sequence[Effect], wanted: int) -> tuple[str, str]:
-    """Whether all effects are above 0 after Holm's correction and as large as the paper's; or most of ``wanted``."""
-    p_values = [effect.gain.p_differs() for effect in effects]
-    found, alone = holm(p_values) <= ALPHA, np.array(p_values) <= ALPHA
-    signs = np.sign([effect.gain.value for effect in effects])
-    up, down, n = int(np.sum(found & (signs > 0))), int(np.sum(found & (signs < 0))), len(effects)
-    inside = sum(effect.magnitude_inside for effect in effects if effect.pair.magnitude is not None)
-    stated = sum(effect.pair.magnitude is not None for effect in effects)
+def _above(claim: Claim, tested: Family, wanted: int, order: Mapping[str, float]) -> str:
+    """Whether all effects are above 0 after Holm's correction and as large as the paper's; or most of ``wanted``.
+
+    An order holds where all of it does at once: ``order`` is the p of "it does not", by metric.
+    """
+    up, down = int(tested.up.sum()), int(tested.down.sum())
     if claim.test.get("quantifier") == "most":
-        verdict = REPRODUCED if 2 * up > wanted else CONTRADICTED if 2 * down > wanted else NOT
-    elif down:
-        verdict = CONTRADICTED
-    else:
-        verdict = NOT if up < n else REPRODUCED if inside == stated else DIRECTION
-    text = _evidence_above(claim, effects, up, down, int(np.sum(alone & ~found)), inside, stated)
-    return verdict, text + (_unseen([e for e, told in zip(effects, found, strict=True) if not told])
-                            if verdict == NOT else "")
-
-
-def _evidence_above(
-    claim: Claim, effects: Sequence[Effect], up: int, down: int, by_number: int, inside: int, stated: int
-) -> str:
-    """``by_number``: how many are not told apart only because Holm's correction asks more of so many."""
-    n = len(effects)
-    if n == 1:
-        text = f"{effects[0]}, p = {effects[0].gain.p_differs():.2g}"
-    else:
-        ordered = sorted(effects, key=lambda effect: effect.ratio.value)
-        text = f"of {n} comparisons {up} above, {down} below, {n - up - down} not told apart"
-        text += f" ({by_number} of these would be if each were asked alone)" if by_number else ""
-        text += f"; lowest {ordered[0]}, highest {ordered[-1]}"
-        text += f"; the paper's size inside the interval in {inside} of {stated}" if stated else ""
-    if claim.test.get("quantifier") == "most" or claim.test.get("sign_test"):
-        higher = sum(effect.gain.value > 0 for effect in effects)
-        p = stats.binomtest(higher, n, alternative="greater").pvalue
-        text += f"; {higher} of {n} means higher (binomial p = {p:.2g} if they were independent)"
-    return text
-
-
-def _unseen(effects: Sequence[Effect]) -> str:
-    """How large a difference the widest interval of ``effects``, which are not told apart, leaves room for."""
-    widest = max((half_width(effect.ratio) for effect in effects), default=np.inf)
-    size = f"up to {widest:.0%}" if np.isfinite(widest) else "any size"  # where the lower one may be 0
-    return f"; differences of {size} could pass unseen"
-
-
-def _against_best(effects: Sequence[Effect], source: Source) -> str:
-    """The comparisons with that one of the others which is best on validation, as a family of their own."""
-    best = best_on_validation(source, list(dict.fromkeys(effect.pair.under for effect in effects)))
-    own = [effect for effect in effects if effect.pair.under == best]
-    found = holm([effect.gain.p_differs() for effect in own]) <= ALPHA
-    up = sum(effect.gain.value > 0 for effect, told in zip(own, found, strict=True) if told)
-    return (f"; of {len(own)} comparisons with {best}, the best of them on validation, {up} above, "
-            f"{int(found.sum()) - up} below")
+        return REPRODUCED if 2 * up > wanted else CONTRADICTED if 2 * down > wanted else NOT
+    if down:
+        return CONTRADICTED
+    holds = bool((holm(list(order.values())) <= ALPHA).all()) if order else up == len(tested.effects)
+    return NOT if not holds else REPRODUCED if all(e.magnitude_inside for e in tested.effects) else DIRECTION
 
 
 def _same(claim: Claim, effects: Sequence[Effect]) -> tuple[str, str]:
@@ -193,7 +170,10 @@ def _same(claim: Claim, effects: Sequence[Effect]) -> tuple[str, str]:
     outside = holm([min(1.0, 2 * min(ratio.p_below(low), ratio.p_above(high))) for ratio in ratios]) <= ALPHA
     verdict = CONTRADICTED if outside.any() else REPRODUCED if all(equivalent) else NOT
     text = f"{within} of {len(effects)} ratios within {margin:.0%} of 1; "
-    return verdict, text + (f"median {ratio_text(ratios[0])}" if len(ratios) == 1 else f"{sum(equivalent)} shown to be")
+    if claim.test.get("summary") == "median":
+        higher = sum(effect.gain.value > 0 for effect in effects)
+        return verdict, text + f"median {ratio_text(ratios[0])}; {higher} of {len(effects)} means higher"
+    return verdict, text + f"{sum(equivalent)} shown to be"
 
 
 def _by_level(claim: Claim, source: Source) -> Verdict:
@@ -247,8 +227,10 @@ def _by_growth(claim: Claim, source: Source) -> Verdict:
     return Verdict(claim, source.dataset, verdict, text, 0, _chapter(claim, source))
 
 
-def _weight(verdict: Verdict) -> tuple[bool, int]:
-    return verdict.verdict != UNTESTED, verdict.splits
+def _weight(verdict: Verdict) -> tuple[bool, bool, bool, int, int]:
+    theirs = len(stands_for(verdict.dataset)) == 1
+    against = VERDICTS.index(verdict.verdict)  # from reproduced to contradicted
+    return verdict.verdict != UNTESTED, theirs, verdict.splits != 1, against, verdict.splits
 
 
 def _untested(claim: Claim, source: Source, reason: str) -> Verdict:

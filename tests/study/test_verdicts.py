@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mrlm_core.evaluation.significance import repetitions_for
 from mrlm_core.study import claims, verdict_tables
 from mrlm_core.study.claims import Source
 from mrlm_core.study.growth import Growth
@@ -105,10 +106,12 @@ def test_what_only_holms_correction_leaves_untold_is_counted() -> None:
     everything = {f"{name}{sign}": runs(f"{name}{sign}", 0.3) for name in claims.ORDER for sign in ("", "+")}
     found = verdict("C01", Source("shop", {"MRLM": spread("MRLM", 0.35), **everything}))
     assert found.verdict == NOT
-    assert "of 160 comparisons 0 above, 0 below, 160 not told apart (160 of these would be if each" in found.evidence
+    counts = "0 above, 0 below, 160 not told apart after Holm's correction (160 of these would be"
+    assert f"of 160 comparisons {counts}" in found.evidence
     wide = verdict("C06", Source("shop", {"MRLM": runs("MRLM", 0.6), **everything, "HAUP": runs("HAUP", 0.6),
                                           "CKE": noisy_about("CKE", 0.1)}))
     assert "9 above, 0 below, 1 not told apart;" in wide.evidence
+    assert "could pass unseen" not in found.evidence, "each of them is told apart alone"
     unseen = float(wide.evidence.split("differences of up to ")[1].split("%")[0])
     assert unseen < 10, "of HAUP's interval, not of CKE's, which is told apart"
     assert "9 of 10 means higher" in wide.evidence or "10 of 10 means higher" in wide.evidence
@@ -262,7 +265,7 @@ def test_modalities_take_the_papers_percentage_of_their_letter() -> None:
     assert verdict("C18", source(MRLM=0.6, **exact)).verdict == REPRODUCED
     order = verdict("C20", source(**exact))
     assert order.verdict == REPRODUCED
-    assert "all of the order in 100%" in order.evidence
+    assert "all of the order in 100.0% at AUC@100" in order.evidence
     assert "trend over splits, Page's p = 7.2e-05 at AUC@100" in order.evidence  # three of three are 1 of 24 orders
     swapped = {**exact, "image_alone": exact["knowledge_alone"]}
     assert verdict("C20", source(**swapped)).verdict == CONTRADICTED
@@ -310,7 +313,7 @@ def test_only_splits_that_all_have_count_and_seeds_are_averaged() -> None:
     both = Source("shop", {"MRLM": [*runs("MRLM", 0.4, seeds=1), *again], "U-GFRL": runs("U-GFRL", 0.3, seeds=1)})
     found = verdict("C14", both)
     assert found.evidence.startswith("MRLM / U-GFRL at Recall@50 1.0")
-    assert "1 split; spread of users alone" in found.evidence
+    assert "1 split, 1 to 2 trainings a split; spread of users alone" in found.evidence
 
 
 def test_a_metric_that_is_full_for_everyone_tells_nothing() -> None:
@@ -342,11 +345,55 @@ def test_complexity_may_grow_slower_but_not_faster() -> None:
     assert words == [REPRODUCED, DIRECTION, NOT, CONTRADICTED]
 
 
-def test_headline_prefers_what_was_tested_then_more_splits() -> None:
-    claim = claims.claims()["C02"]
-    some = [Verdict(claim, "a", UNTESTED, ""), Verdict(claim, "b", NOT, "", 1), Verdict(claim, "c", REPRODUCED, "", 3)]
-    assert [v.dataset for v in headline(some)] == ["c"]
-    assert [v.dataset for v in headline(some[:1])] == ["a"]
+def test_headline_prefers_what_was_tested_on_the_papers_kind_of_data_on_several_splits() -> None:
+    claim = claims.claims()["C13"]
+    lacking, film = Verdict(claim, "bookcrossing", UNTESTED, ""), Verdict(claim, "movielens", REPRODUCED, "", 3)
+    single, shop = Verdict(claim, "movielens", CONTRADICTED, "", 1), Verdict(claim, "shop", NOT, "", 5)
+    assert headline([shop, lacking, film, single]) == [film]
+    assert headline([shop, single]) == [single], "and it says that it is of one split"
+    assert headline([lacking, shop]) == [shop]
+    assert headline([lacking]) == [lacking]
+
+
+def test_headline_does_not_hide_where_a_claim_fails() -> None:
+    claim = claims.claims()["C13"]
+    books, films = Verdict(claim, "bookcrossing", REPRODUCED, "", 5), Verdict(claim, "movielens", CONTRADICTED, "", 3)
+    assert headline([books, films]) == [films]
+    assert headline([films, books]) == [films]
+
+
+def test_a_claimed_order_holds_where_all_of_it_does_at_once() -> None:
+    models = {f"{name}{sign}": 0.3 for name in claims.ORDER for sign in ("", "plus")}
+    first = verdict("C33", source(**{**models, "CKEplus": 0.4}))
+    assert first.verdict == REPRODUCED
+    assert "CKE+ first of all in 100.0% at Recall@10" in first.evidence
+    level = verdict("C33", source(**models))
+    assert level.verdict == NOT
+    assert "differences of " in level.evidence.split("could pass unseen")[0]
+
+
+def test_what_a_test_asks_for_besides_is_told_and_does_not_decide() -> None:
+    pair = {"MRLM": 0.3, "U_GFRL": 0.3 / 1.4935}
+    alone, beside = verdict("C14", source(**pair)), verdict("C14", source(**pair, random_clusters=0.4))
+    assert alone.verdict == beside.verdict == REPRODUCED
+    assert "besides, not judged: not run: a run of random clusters" in alone.evidence
+    assert "besides, not judged: MRLM / random clusters at Recall@50 0.75" in beside.evidence
+
+
+def test_the_counts_of_each_arm_and_the_trainings_of_a_split_are_told() -> None:
+    models = {f"MRLM, {share}% for training": with_parts(runs("MRLM", level), 0.0)
+              for share, level in ((55, 0.3), (60, 0.35), (65, 0.4), (70, 0.45), (75, 0.4))}
+    for run in models["MRLM, 65% for training"]:
+        run.per_user[["fixed_auc@50", "fixed_auc@100"]] -= 0.2
+    told = verdict("C23", Source("shop", models)).evidence
+    assert "(as printed: 8 above, 0 below, 0 not told apart; on the fixed test: 6 above, 2 below" in told
+    assert "(3 splits, 1 training a split" in told
+
+
+def test_the_draw_does_not_decide_a_family() -> None:
+    """With 10,000 repetitions one on the other side would be p of 4e-4, more than 160 tests allow one of them."""
+    assert repetitions_for(1) == 10_000
+    assert 2 * 3 / repetitions_for(160) * 160 < 0.05
 
 
 def test_tables_and_sentences_follow_the_verdicts() -> None:
