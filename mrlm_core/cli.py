@@ -103,6 +103,7 @@ def _add_settings(settings: argparse.ArgumentParser) -> None:
 
 def _study(arguments: argparse.Namespace) -> int:
     from mrlm_core.config import preset, workspace
+    from mrlm_core.study.scheduler import check_scheduler
 
     folder = workspace() / "data" / arguments.dataset
     if not is_dataset(folder):
@@ -111,11 +112,11 @@ def _study(arguments: argparse.Namespace) -> int:
             problem(f"dataset {arguments.dataset!r}", "a dataset folder in data/", "none of that name",
                     f"There: {there}. Make one with `mrlm data make NAME`: {', '.join(MAKEABLE)}.")
         )
-    if arguments.preset is not None:
-        preset(arguments.preset)
     chosen = {name: getattr(arguments, name) for name in ("preset", "seeds", "trials", "scheduler")}
     parameters = {name: value for name, value in chosen.items() if value is not None}
     parameters |= {name: _value(text) for name, text in map(pair, arguments.settings)}
+    preset(parameters.get("preset", "laptop"), parameters.get("settings"))  # before a chapter has begun
+    check_scheduler(parameters.get("scheduler"))
 
     from mrlm_core.datasets import load_dataset
     from mrlm_core.study.notebooks import NotebookError, run_notebooks

@@ -107,6 +107,11 @@ def test_unknown_preset_is_told_before_anything_runs(workspace, capsys):
     (workspace / "data" / "mine" / "dataset.yml").write_text("")
     assert cli.main(["study", "mine", "--preset", "laptob"]) == 2
     assert "Did you mean 'laptop'" in capsys.readouterr().err
+    for option, told in ((["--scheduler", "foo"], "an address like tcp://"),
+                         (["--set", "settings={model.dropuot: 0.2}"], "Did you mean 'model.dropout'"),
+                         (["--set", "preset=laptob"], "Did you mean 'laptop'")):
+        assert cli.main(["study", "mine", *option]) == 2
+        assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["laptop", "paper"])

@@ -134,7 +134,7 @@ GROUPS = {
     "verification": Group("the other form of the verification task", _verification),
     "latest": Group("the latest items in the preference score", _latest),
     "modules": Group("the two modules joined otherwise", _modules),
-    "controls": Group("null controls", _controls),
+    "controls": Group("controls", _controls),
 }
 
 

@@ -40,8 +40,8 @@ def _whole(records: Sequence[RunRecord], metric: str) -> str:
     full = Interval(*intervals(own, [metric])[["mean", "low", "high"]].to_numpy()[0])
     gap = difference(records, metric, FULL, GLOBAL)
     runs = sum(not record.failed for record in own)
-    return (f"{FULL} reaches {named(metric)} {full} over {runs} split{'s' * (runs > 1)}. Against {GLOBAL}, which reads "
-            f"no modality, it is {words(gap)}: difference {gap}.")
+    return (f"{FULL} reaches {named(metric)} {full} over {runs} split{'s' * (runs > 1)}. It is {words(gap)} {GLOBAL}, "
+            f"which reads no modality: {gap}.")
 
 
 def _modalities(table: pd.DataFrame, groups: set[str]) -> Iterator[str]:

@@ -17,9 +17,8 @@ from mrlm_core.cache import write_text
 from mrlm_core.config import source_folder, workspace
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.study.notebooks import recorded, source_hash
-from mrlm_core.study.released_chapters import with_released
+from mrlm_core.study.released_chapters import FIRST_DATASET, with_released
 
-FIRST_DATASET = "iot-shop"
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 
 

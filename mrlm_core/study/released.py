@@ -163,9 +163,13 @@ def variants_kept(name: str) -> list[NamedRecord]:
 
 def released_variants(name: str) -> list[NamedRecord]:
     """The records of the variants that have all their splits: one that lacks some would take them from the others."""
-    kept = variants_kept(name)
-    pending = _read(_folder(name) / VARIANTS).pending if kept else []
-    return [record for record in kept if record.name not in pending]
+    pending = variants_pending(name)
+    return [record for record in variants_kept(name) if record.name not in pending]
+
+
+def variants_pending(name: str) -> list[str]:
+    """The names of the variants of which a split is still to come; none where no variant of today's MRLM is kept."""
+    return _read(_folder(name) / VARIANTS).pending if variants_kept(name) else []
 
 
 def _write(

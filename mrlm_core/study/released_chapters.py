@@ -12,6 +12,7 @@ from mrlm_core.config import workspace
 from mrlm_core.study.record import environment
 
 ID = "released-chapter"
+FIRST_DATASET = "iot-shop"  # of the package: every build of the book runs it, and it comes first there
 
 
 def release_chapters(executed: Sequence[Path], dataset: str) -> list[Path]:
@@ -21,10 +22,15 @@ def release_chapters(executed: Sequence[Path], dataset: str) -> list[Path]:
 
 
 def with_released(executed: Mapping[str, Sequence[Path]]) -> dict[str, list[Path]]:
-    """The chapters of each dataset in order: those ``executed`` here, and in their absence those that were released."""
+    """The chapters of each dataset in order: those ``executed`` here, and in their absence those that were released.
+
+    Every build executes the embedded dataset's, with the trimmed defaults; its released ones, of a longer run, are a
+    part of their own, ``<dataset>-in-full``.
+    """
     found = {name: {path.name: path for path in paths} for name, paths in executed.items()}
     for path in sorted((workspace() / "book" / "results").glob("*/chapters/*.ipynb")):
-        found.setdefault(path.parent.parent.name, {}).setdefault(path.name, path)
+        name = path.parent.parent.name
+        found.setdefault(f"{name}-in-full" if name == FIRST_DATASET else name, {}).setdefault(path.name, path)
     return {name: [paths[file] for file in sorted(paths)] for name, paths in found.items()}
 
 

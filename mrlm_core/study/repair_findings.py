@@ -14,17 +14,21 @@ from mrlm_core.study.repair import END, METRIC, PRINTED, REPAIRED, Link, differi
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.variants import in_words, shown
 
+INITIAL = "Initial vectors (cosine)"
+
 
 def chain_table(links: Sequence[Link]) -> pd.DataFrame:
-    """A row a link: what it changes and why, validation (mean), how it moved (mean, least, most), ``fate`` or error."""
+    """A row a link: ``fate`` or error, validation (mean), how it moved (mean, least, most), what it changes and why."""
     rows, end = {}, links_kept(links)[-1].spec
     for link in links:
         failed = [record.data["error"] for record in link.records if record.failed]
         moved = np.array([np.nan]) if link is links[0] else link.moved
-        rows[link.name] = {"changes": _changes(link), "why": link.why, "validation": link.validation.mean(),
-                           "moved": moved.mean(), "least": moved.min(), "most": moved.max(),
-                           "kept": f"failed: {failed[0]}" if failed else fate(link, end)}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="step")
+        rows[link.name] = {"kept": f"failed: {failed[0]}" if failed else fate(link, end),
+                           "validation": link.validation.mean(), "moved": moved.mean(), "least": moved.min(),
+                           "most": moved.max(), "changes": _changes(link), "why": link.why}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="step")
+    # Of one split the least and the most are the mean.
+    return table if len(links[0].validation) > 1 else table.drop(columns=["least", "most"])
 
 
 def _changes(link: Link) -> str:
@@ -92,7 +96,9 @@ def _on_test(records: Sequence[RunRecord], others: Sequence[str]) -> Iterator[st
 
 
 def on_rare_items(records: Sequence[RunRecord], ends: Sequence[int], n: int) -> list[str]:
-    """Where the chain's end and MRLM-R stand against ``RIVALS`` on the rarest items, one sentence a bucket.
+    """Where the chain's end and MRLM-R stand on the rarest items, one sentence a bucket.
+
+    Against ``RIVALS``, and against what they were made from: the printed method and the vectors it is fed.
 
     ``records`` are of ``cold.placed``; buckets as ``cold_tables.by_bucket``. From the rarest to the first with ratings
     of which some model lists an item: of what nobody rated in training, who reads ratings alone knows nothing.
@@ -112,7 +118,7 @@ def _on_bucket(records: Sequence[RunRecord], ends: Sequence[int], n: int, table:
         return f"{where}: 0 for all models."
     told_of = []
     for name in (END, REPAIRED):
-        gaps = cold_tables.bucket_gaps(records, ends, n, name, RIVALS).get(bucket)
+        gaps = cold_tables.bucket_gaps(records, ends, n, name, (*RIVALS, PRINTED, INITIAL)).get(bucket)
         if gaps:
             mean = float(table.set_index("model")["mean"][name])
             told_of.append(f"{name} reaches {mean:.4f}, {against(gaps)}")

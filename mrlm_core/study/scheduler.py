@@ -75,6 +75,13 @@ def _in_workspace(place: str, function: Callable[[Any], Any], argument: Any) -> 
     return function(argument)
 
 
+def check_scheduler(scheduler: str | None) -> None:
+    """Raises ConfigError for what is neither None nor ``LOCAL`` nor an address; whether one answers shows later."""
+    if scheduler is not None and scheduler != LOCAL and ":" not in scheduler:
+        raise ConfigError(problem("scheduler", f"None, {LOCAL!r} or an address like tcp://host:8786",
+                                  repr(scheduler), "Correct it."))
+
+
 @contextmanager
 def _client(scheduler: str) -> Iterator[tuple[Any, Any]]:
     """A client of the cluster, and Dask's library; a cluster that was started for it ends with it."""
@@ -83,14 +90,12 @@ def _client(scheduler: str) -> Iterator[tuple[Any, Any]]:
     except ImportError as error:
         raise ConfigError(problem(f"scheduler {scheduler!r}", "the package `distributed`", "none installed",
                                   "Install it with: pip install -e '.[dask]'.")) from error
+    check_scheduler(scheduler)
     with ExitStack() as stack:
         if scheduler == LOCAL:
             address: Any = stack.enter_context(local_cluster())
-        elif ":" in scheduler:
-            address = scheduler
         else:
-            raise ConfigError(problem("scheduler", f"None, {LOCAL!r} or an address like tcp://host:8786",
-                                      repr(scheduler), "Correct it."))
+            address = scheduler
         try:
             client = stack.enter_context(distributed.Client(address, timeout=CONNECT_SECONDS))
         except (OSError, ValueError) as error:

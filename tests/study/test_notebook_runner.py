@@ -182,3 +182,10 @@ def test_a_released_chapter_is_shown_where_none_was_executed(two_chapters):
     released = release_chapters(executed, "shop") + release_chapters(executed[1:], "films")
     assert with_released({"shop": executed[:1]}) == {"shop": [executed[0], released[1]], "films": [released[2]]}
     assert with_released({"shop": executed})["shop"] == executed
+
+
+def test_released_chapters_of_the_embedded_dataset_are_a_part_of_their_own(two_chapters):
+    """Every build executes them with what it can afford; the longer run is shown too."""
+    executed = runner.run_notebooks("shop", "d", {}, say=lambda text: None)
+    released = release_chapters(executed[1:], "iot-shop")
+    assert with_released({"iot-shop": executed}) == {"iot-shop": executed, "iot-shop-in-full": released}

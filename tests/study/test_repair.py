@@ -156,6 +156,7 @@ def test_the_table_has_no_move_for_the_start():
     assert list(table["kept"]) == ["start", "yes", "no"]
     assert list(table["changes"]) == ["", "dropout = 0.1", "dropout = 0.5"]
     assert table["least"]["bad"] == pytest.approx(-0.35)
+    assert not {"least", "most"} & set(chain_table(chain(BASE, [GOOD, BAD], 1))), "of one split they are the mean"
 
 
 def test_named_steps_keep_their_order_and_those_to_another_model():
@@ -212,6 +213,8 @@ def test_on_rare_items_it_says_who_is_ahead_and_who_is_not_told_apart():
     assert "MRLM-R reaches 0.5000, above iALS (0.5000" in rarest
     assert "about level with EASE (0.0000" in rarest
     assert "VBPR" not in rarest  # did not run
+    printed, = [on_rare_items([*records, placed(PRINTED, ahead)], [0, 2, 5], 20)[0]]
+    assert "below MRLM (-0.5000" in printed.split("MRLM-R reaches")[1], "what it was made from is held beside it too"
     assert next_one == "Recall@20 on items with 3-5 training positives (12 test positives a run): 0 for all models."
     rated_too = [NamedRecord(None, one.data, one.per_user.assign(train_positives=np.tile([3, 9], 12)), one.name)
                  for one in records]
