@@ -37,18 +37,22 @@ def test_papermill_runs_a_chapter_from_any_folder_and_says_what_is_wrong(
 ) -> None:
     """As a batch does: a dataset by its path, nothing else known of where things lie."""
     monkeypatch.delenv("MRLM_WORKSPACE", raising=False)
-    chapter = source_folder("notebooks", "*.ipynb").resolve() / "01_data.ipynb"
+    chapters = source_folder("notebooks", "*.ipynb").resolve()
 
-    def execute(**parameters: object) -> NotebookNode:
-        return papermill.execute_notebook(str(chapter), str(tmp_path / "out.ipynb"), parameters, cwd=str(tmp_path),
-                                          progress_bar=False)
+    def execute(name: str = "01_data", **parameters: object) -> NotebookNode:
+        return papermill.execute_notebook(str(chapters / f"{name}.ipynb"), str(tmp_path / "out.ipynb"), parameters,
+                                          cwd=str(tmp_path), progress_bar=False)
 
-    done = execute(dataset=str(studied / "data" / "iot-shop-tiny"))
-    assert any("Generated shop" in str(cell.get("outputs")) for cell in done.cells)
+    there = str(studied / "data" / "iot-shop-tiny")
+    assert any("Generated shop" in str(cell.get("outputs")) for cell in execute(dataset=there).cells)
     with pytest.raises(papermill.PapermillExecutionError, match=r"absent-shop.*(?s:.)*Make one with"):
         execute(dataset="absent-shop")
     with pytest.raises(papermill.PapermillExecutionError, match=r"parameter 'datset'.*Did you mean 'dataset'"):
         execute(datset="iot-shop-tiny")
+    monkeypatch.setenv("MRLM_WORKSPACE", str(tmp_path))  # where the runs go
+    trained = execute("05_modality_ablation", dataset=there, preset="tiny", seeds=1, groups=["verification"])
+    assert any("U-GFRL, which reads no modality" in str(cell.get("outputs")) for cell in trained.cells)
+    assert list((tmp_path / "runs" / "iot-shop-tiny").glob("*/record.json"))
 
 
 def test_every_chapter_ran_and_is_in_the_book(studied: Path) -> None:
