@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +15,7 @@ from mrlm_core.baselines.rows_paper import ORDER
 from mrlm_core.config import source_folder
 from mrlm_core.datasets import Dataset
 from mrlm_core.errors import ConfigError, problem
-from mrlm_core.study.ablation import ablation
+from mrlm_core.study.ablation import ablation, alone, without
 from mrlm_core.study.findings import listed
 from mrlm_core.study.growth import Growth
 from mrlm_core.study.inputs import missing
@@ -129,13 +129,16 @@ def variants_of(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
 def claimed_variants(base: RunSpec, dataset: Dataset, groups: Sequence[str] = ()) -> list[Variant]:
     """The variants of MRLM that some test names, of ``groups`` of the ablation (none means all), from ``base``.
 
-    With them, the models that a test wants on some of the modalities alone; one that another is the same as, and so
-    need not run, is left out. Raises ConfigError for a group that does not exist.
+    A modality is called by its role there, as in the tests, whatever its name in the dataset. With them, the models
+    that a test wants on some of the modalities alone; one that another is the same as, and so need not run, is left
+    out. Raises ConfigError for a group that does not exist.
     """
     patterns = {name for test in claim_tests()["claims"].values() for key in ("compare", "beside")
                 for pair in test.get(key, ()) for name in pair}
-    named = {name.format(m=role, n=role) for name in patterns for role in dataset.modalities}
-    found = [variant for variant in ablation(base, dataset, groups) if variant.name in named]
+    roles = {name: entry.role for name, entry in dataset.modalities.items()}
+    named = {name.format(m=role, n=role) for name in patterns for role in roles.values()}
+    variants = [_by_role(variant, roles) for variant in ablation(base, dataset, groups)]
+    found = [variant for variant in variants if variant.name in named]
     for test in claim_tests()["claims"].values():
         found += _restricted(test, base, dataset) if "modalities" in test else []
     return found
@@ -219,6 +222,15 @@ def _magnitude(claim: Claim, source: Source, over: str, under: str, letter: str,
         return level(over, metric, dataset) / level(under, metric, dataset)
     percent = at(where)
     return 1 + (percent[letter] if isinstance(percent, dict) else percent) / 100
+
+
+def _by_role(variant: Variant, roles: Mapping[str, str]) -> Variant:
+    """``variant`` named by its modality's role, unless two modalities have it."""
+    for name, role in roles.items():
+        for part in (alone, without):
+            if variant.name == part(name) and list(roles.values()).count(role) == 1:
+                return replace(variant, name=part(role))
+    return variant
 
 
 def _suffix(modalities: Sequence[str]) -> str:

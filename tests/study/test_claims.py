@@ -1,6 +1,7 @@
 """The list of claims: each has a test, which holds no verdict; the paper's numbers against themselves."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,8 @@ def test_variants_are_those_that_tests_name(workspace: Path) -> None:
             "without latest items", "CKE+ [text + image]"} <= set(names)
     assert "k-means clusters" not in names
     assert "CKE [text + image]" not in names  # the same, so it need not run
+    entries = {("plot" if name == "text" else name): entry for name, entry in data.modalities.items()}
+    renamed = claims.claimed_variants(RunSpec("shop", "MRLM", preset="tiny"), replace(data, modalities=entries))
+    told = {variant.name: variant.spec.modalities for variant in renamed}
+    assert told["text alone"] == ("plot",), "tests ask by what a modality is, whatever it is called"
+    assert "plot" not in told["without text"]
