@@ -183,14 +183,15 @@ def growth(seconds: Mapping[str, Mapping[float, np.ndarray]], title: str) -> Fig
     for marker, (name, rows) in zip(MARKERS, seconds.items(), strict=False):
         shares = [size / max(rows) for size in sorted(rows)]
         values = [rows[size] for size in sorted(rows)]
-        (line,) = axes.plot(shares, [np.median(timed) for timed in values], label=name)
+        (line,) = axes.plot(shares, [np.min(timed) for timed in values], label=name)
         for share, timed in zip(shares, values, strict=True):
             axes.plot(np.full(len(timed), share), timed, marker, color=line.get_color(), alpha=0.6)
     low = min(min(rows) / max(rows) for rows in seconds.values())
     top = max(float(np.max(timed)) for rows in seconds.values() for timed in rows.values())
     for slope, style in ((1, "--"), (2, ":")):
         axes.plot([low, 1], [top * low**slope, top], style, color=GREY, label=f"slope {slope}")
-    axes.set(title=title, xlabel="size, as a share of the largest", ylabel="seconds", xscale="log", yscale="log")
+    axes.set(title=title, xlabel="size, as a share of the largest", ylabel="seconds of processor time",
+             xscale="log", yscale="log")
     halvings = range(int(np.floor(np.log2(low))), 1)  # the sizes themselves lie too close for labels
     axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in halvings]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.3g}"))

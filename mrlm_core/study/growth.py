@@ -92,13 +92,13 @@ def epochs_by_units(config: StudyConfig, n_users: int, n_items: int, n_triplets:
 
 
 def in_rounds(calls: Calls, repeats: int) -> dict[float, np.ndarray]:
-    """Seconds of ``repeats`` calls of each size, after one untimed, all sizes in turn.
+    """Seconds of processor time of ``repeats`` calls of each size, after one untimed, all sizes in turn.
 
-    So that what else the machine does for a while slows all sizes alike, and is not taken for growth.
+    So that what else the machine does hardly counts, or slows all sizes alike, and is not taken for growth.
     """
     for call in calls.values():
         call()
-    rounds = [[elapsed(call) for call in calls.values()] for _ in range(repeats)]
+    rounds = [[busy(call) for call in calls.values()] for _ in range(repeats)]
     return dict(zip(calls, np.array(rounds).T, strict=True))
 
 
@@ -113,6 +113,13 @@ def elapsed(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
+
+
+def busy(call: Callable[[], object]) -> float:
+    """Seconds of processor time of one call, of all its threads together."""
+    started = time.process_time()
+    call()
+    return time.process_time() - started
 
 
 def peak_bytes(call: Callable[[], object]) -> int:

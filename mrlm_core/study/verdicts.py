@@ -228,7 +228,8 @@ def _by_growth(claim: Claim, source: Source) -> Verdict:
 
 
 def _weight(verdict: Verdict) -> tuple[bool, bool, bool, int, int]:
-    theirs = len(stands_for(verdict.dataset)) == 1
+    papers = stands_for(verdict.dataset)
+    theirs = len(papers) == 1 and papers[0] in verdict.claim.datasets
     against = VERDICTS.index(verdict.verdict)  # from reproduced to contradicted
     return verdict.verdict != UNTESTED, theirs, verdict.splits != 1, against, verdict.splits
 

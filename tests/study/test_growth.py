@@ -1,5 +1,7 @@
 """Exponents of growth, and the random problems that are timed."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -43,7 +45,7 @@ def test_what_disturbs_a_size_is_not_taken_for_growth():
 
 def test_sizes_are_timed_in_turn(monkeypatch):
     called, clock = [], iter(range(100))
-    monkeypatch.setattr(growing, "elapsed", lambda call: call() or next(clock))
+    monkeypatch.setattr(growing, "busy", lambda call: call() or next(clock))
     seconds = in_rounds({size: lambda size=size: called.append(size) for size in (1, 2, 4)}, 2)
     assert called == [1, 2, 4] * 3
     assert {size: list(values) for size, values in seconds.items()} == {1: [0, 3], 2: [1, 4], 4: [2, 5]}
@@ -66,6 +68,10 @@ def test_seconds_leave_the_first_call_out():
     assert seconds_of(lambda: calls.append(1), 3).shape == (3,)
     assert len(calls) == 4
     assert elapsed(lambda: None) >= 0
+
+
+def test_processor_time_leaves_out_waiting():
+    assert growing.busy(lambda: time.sleep(0.2)) < elapsed(lambda: time.sleep(0.2))
 
 
 def test_a_random_problem_has_the_sizes_that_were_asked_for():

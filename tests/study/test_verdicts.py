@@ -353,6 +353,9 @@ def test_headline_prefers_what_was_tested_on_the_papers_kind_of_data_on_several_
     assert headline([shop, single]) == [single], "and it says that it is of one split"
     assert headline([lacking, shop]) == [shop]
     assert headline([lacking]) == [lacking]
+    about_films = claims.claims()["C35"]
+    of_books, of_films = (Verdict(about_films, name, UNTESTED, "") for name in ("bookcrossing", "movielens-1m"))
+    assert headline([of_books, of_films]) == [of_films], "it shows our level beside the paper's"
 
 
 def test_headline_does_not_hide_where_a_claim_fails() -> None:
