@@ -130,7 +130,7 @@ def beside(claim: Claim, source: Source) -> str:
         own = Family([effect for effect, mine in zip(effects, of, strict=True) if mine],
                      tested.found[of], tested.alone[of])
         told.append(str(own.effects[0]) if len(own.effects) == 1 else f"{over} / {under}: {own.counts()}")
-    told += [f"not run: {listed(lacks)}"] if lacks else []
+    told += [f"needs {listed(lacks)}"] if lacks else []
     return f"; besides, not judged: {'; '.join(told)}" if told else ""
 
 

@@ -379,7 +379,7 @@ def test_what_a_test_asks_for_besides_is_told_and_does_not_decide() -> None:
     pair = {"MRLM": 0.3, "U_GFRL": 0.3 / 1.4935}
     alone, beside = verdict("C14", source(**pair)), verdict("C14", source(**pair, random_clusters=0.4))
     assert alone.verdict == beside.verdict == REPRODUCED
-    assert "besides, not judged: not run: a run of random clusters" in alone.evidence
+    assert "besides, not judged: needs a run of random clusters" in alone.evidence
     assert "besides, not judged: MRLM / random clusters at Recall@50 0.75" in beside.evidence
 
 
