@@ -39,6 +39,11 @@ class Family:
     def _signs(self) -> np.ndarray:
         return np.sign([effect.gain.value for effect in self.effects])
 
+    def part(self, which: Sequence[bool]) -> Family:
+        """Some of the comparisons, corrected as members of the whole."""
+        return Family([effect for effect, chosen in zip(self.effects, which, strict=True) if chosen],
+                      self.found[np.array(which)], self.alone[np.array(which)])
+
     def counts(self) -> str:
         """How many are above, below and not told apart, and how many of the latter would be without the correction."""
         n, up, down = len(self.effects), int(self.up.sum()), int(self.down.sum())
@@ -80,9 +85,7 @@ def _by_arm(claim: Claim, tested: Family) -> str:
     starts = [max((start for start in arms if effect.pair.metrics[0].startswith(start)), key=len, default="")
               for effect in tested.effects]
     for start, name in arms.items():
-        of = np.array([other == start for other in starts])
-        part = Family([effect for effect, own in zip(tested.effects, of, strict=True) if own],
-                      tested.found[of], tested.alone[of])
+        part = tested.part([other == start for other in starts])
         told += [f"{name}: {part.counts()}"] if part.effects else []
     return f" ({'; '.join(told)})" if told else ""
 
@@ -96,8 +99,9 @@ def unseen(tested: Family) -> str:
               zip(tested.effects, tested.alone, strict=True) if not alone]
     if not widths:
         return ""
-    usual, widest = float(np.median(widths)), max(widths)
-    size = f"up to {widest:.0%}" if len(widths) == 1 else f"{usual:.0%} as a rule and up to {widest:.0%}"
+    usual, widest = (f"{width:.0%}" if np.isfinite(width) else "any size"  # where the higher one may be 0
+                     for width in (np.median(widths), max(widths)))
+    size = f"up to {widest}" if len(widths) == 1 else f"{usual} as a rule and up to {widest}"
     return f"; differences of {size} could pass unseen"
 
 
@@ -123,12 +127,10 @@ def beside(claim: Claim, source: Source) -> str:
     wanted = compared_beside(claim, source)
     there, lacks = at_hand(wanted, claim, source)
     effects, *_ = effects_of(there, source) if there else ([], 0, "")
-    tested, told = family(effects) if effects else None, []
-    for over, under in dict.fromkeys((effect.pair.over, effect.pair.under) for effect in effects):
-        assert tested is not None
-        of = np.array([(effect.pair.over, effect.pair.under) == (over, under) for effect in effects])
-        own = Family([effect for effect, mine in zip(effects, of, strict=True) if mine],
-                     tested.found[of], tested.alone[of])
+    tested, told = family(effects), []
+    names = [(effect.pair.over, effect.pair.under) for effect in effects]
+    for over, under in dict.fromkeys(names):
+        own = tested.part([name == (over, under) for name in names])
         told.append(str(own.effects[0]) if len(own.effects) == 1 else f"{over} / {under}: {own.counts()}")
     told += [f"needs {listed(lacks)}"] if lacks else []
     return f"; besides, not judged: {'; '.join(told)}" if told else ""

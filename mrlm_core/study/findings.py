@@ -16,7 +16,8 @@ from mrlm_core.study.variants import METHOD
 Means = dict[str, Interval]
 REPAIRED, RIVALS = "MRLM-R", ("iALS", "EASE", "VBPR")  # chapter 11's variant, and what it was made to beat
 # What the method must beat for its gain to be its own: the crowd, its input, itself without parts of it.
-REFERENCES = ("Popularity", "Initial vectors (cosine)", "U-GFRL", "MRLM, permuted clusters")
+INITIAL = "Initial vectors (cosine)"  # what the method is fed, ranked by itself
+REFERENCES = ("Popularity", INITIAL, "U-GFRL", "MRLM, permuted clusters")
 
 
 def findings(records: Sequence[RunRecord], metric: str) -> list[str]:

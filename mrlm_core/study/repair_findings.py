@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 
 from mrlm_core.study import cold_tables
-from mrlm_core.study.findings import RIVALS, against, difference, listed, stopped_soon
+from mrlm_core.study.findings import INITIAL, RIVALS, against, difference, listed, stopped_soon
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.repair import END, METRIC, PRINTED, REPAIRED, Link, differing, fate, links_kept, told
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.variants import in_words, shown
-
-INITIAL = "Initial vectors (cosine)"
 
 
 def chain_table(links: Sequence[Link]) -> pd.DataFrame:

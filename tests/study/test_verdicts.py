@@ -412,3 +412,14 @@ def test_tables_and_sentences_follow_the_verdicts() -> None:
     assert "min-width: 22em" in html  # of the evidence
     assert "background-color: #f4c7c3" in html  # of a claim that is contradicted
     assert "C37" in verdict_tables.by_dataset(found, "caption").to_html()
+
+
+def test_where_a_mean_may_be_0_any_size_could_pass_unseen() -> None:
+    apart = Source("shop", {"MRLM": runs("MRLM", 0.2), "CKE+": runs("CKE+", 0.2)})
+    for split, run in enumerate(apart.records["CKE+"]):
+        run.per_user[:] += 0.4 * (split - 1)
+    for split, run in enumerate(apart.records["MRLM"]):
+        run.per_user[:] -= 0.4 * (split - 1)
+    found = verdict("C02", apart)
+    assert found.verdict == NOT
+    assert "differences of up to any size could pass unseen" in found.evidence
