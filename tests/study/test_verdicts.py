@@ -1,65 +1,20 @@
 """Verdicts follow from planted records by the rules of the page that explains them."""
 
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
 import pytest
+from planted import not_run, runs, source, verdict, with_parts
 
-from mrlm_core.evaluation.significance import repetitions_for
-from mrlm_core.study import claims, verdict_tables
+from mrlm_core.study import claims
 from mrlm_core.study.claims import Source
 from mrlm_core.study.growth import Growth
-from mrlm_core.study.paper_checks import against_itself, auc_readings
-from mrlm_core.study.record import RunRecord
-from mrlm_core.study.released import RELEASED_METRICS
+from mrlm_core.study.paper_checks import auc_readings
 from mrlm_core.study.verdicts import (
     CONTRADICTED,
     DIRECTION,
     NOT,
     REPRODUCED,
     UNTESTED,
-    Verdict,
-    headline,
-    judge,
     verdicts,
 )
-
-USERS = 120
-
-
-def runs(model: str, level: float, seeds: int = 3, noise: float = 0.01, **data: object) -> list[RunRecord]:
-    """Runs whose every metric has mean ``level``: users differ alike for all models, runs by ``noise`` of their own."""
-    made = []
-    for seed in range(seeds):
-        shared = np.random.default_rng(seed).random(USERS) - 0.5
-        own = np.random.default_rng([seed, len(model), int(level * 1e6)]).normal(0, noise, USERS)
-        values = level + 0.2 * shared + own - own.mean()
-        frame = pd.DataFrame(dict.fromkeys(RELEASED_METRICS, values), index=pd.RangeIndex(USERS, name="user"))
-        made.append(record(model, seed, frame, {"recall@20": level}, data))
-    return made
-
-
-def record(model: str, seed: int, frame: pd.DataFrame | None, validation: dict, data: dict) -> RunRecord:
-    spec = {"model": model, "split_seed": seed, "seed": seed, "modalities": None, "clusters": "own"}
-    row = {"spec": spec, "status": "done", "error": "", "validation": validation, "report": {},
-           "selected_on": "validation recall@20", **data}
-    return RunRecord(Path("nowhere"), row, frame)
-
-
-def not_run(model: str, lack: str) -> list[RunRecord]:
-    return [record(model, 0, None, {}, {"status": "not run", "error": lack})]
-
-
-def source(dataset: str = "shop", **levels: float) -> Source:
-    """Records of the models, "plus" for +; names as in claim_tests.yml with _ for a blank."""
-    names = {name.replace("plus", "+").replace("_", " ").replace("U GFRL", "U-GFRL"): level
-             for name, level in levels.items()}
-    return Source(dataset, {name: runs(name, level) for name, level in names.items()})
-
-
-def verdict(claim: str, where: Source) -> Verdict:
-    return judge(claims.claims()[claim], where)
 
 
 def test_every_claim_gets_a_verdict_even_where_nothing_has_run() -> None:
@@ -95,41 +50,6 @@ def test_a_claim_about_all_fails_on_one_and_holds_on_all_only() -> None:
     assert verdict("C01", source(MRLM=0.4, HAUP=0.5)).verdict == CONTRADICTED
 
 
-def test_what_only_holms_correction_leaves_untold_is_counted() -> None:
-    """Three splits that differ: each comparison is told apart alone, none among so many; one that is equal never."""
-    def spread(name: str, level: float) -> list[RunRecord]:
-        made = runs(name, level)
-        for split, run in enumerate(made):
-            run.per_user[:] += 0.012 * (split - 1)
-        return made
-
-    everything = {f"{name}{sign}": runs(f"{name}{sign}", 0.3) for name in claims.ORDER for sign in ("", "+")}
-    found = verdict("C01", Source("shop", {"MRLM": spread("MRLM", 0.35), **everything}))
-    assert found.verdict == NOT
-    counts = "0 above, 0 below, 160 not told apart after Holm's correction (160 of these would be"
-    assert f"of 160 comparisons {counts}" in found.evidence
-    wide = verdict("C06", Source("shop", {"MRLM": runs("MRLM", 0.6), **everything, "HAUP": runs("HAUP", 0.6),
-                                          "CKE": noisy_about("CKE", 0.1)}))
-    assert "9 above, 0 below, 1 not told apart;" in wide.evidence
-    assert "could pass unseen" not in found.evidence, "each of them is told apart alone"
-    unseen = float(wide.evidence.split("differences of up to ")[1].split("%")[0])
-    assert unseen < 10, "of HAUP's interval, not of CKE's, which is told apart"
-    assert "9 of 10 means higher" in wide.evidence or "10 of 10 means higher" in wide.evidence
-
-
-def noisy_about(name: str, level: float) -> list[RunRecord]:
-    made = runs(name, level)
-    for run in made:
-        run.per_user[:] *= np.random.default_rng(7).exponential(size=(USERS, 1))
-    return made
-
-
-def test_all_baselines_are_represented_by_the_best_on_validation_too() -> None:
-    models = {f"{name}{sign}": 0.3 for name in claims.ORDER for sign in ("", "plus")}
-    found = verdict("C01", source(MRLM=0.4, **{**models, "HAUP": 0.5}))
-    assert "of 8 comparisons with HAUP, the best of them on validation, 0 above, 8 below" in found.evidence
-
-
 def test_a_claim_about_most_counts() -> None:
     pairs = {f"{name}{sign}": 0.3 for name in claims.ORDER for sign in ("", "plus")}
     better = {f"{name}plus": 0.35 for name in claims.ORDER[:6]}
@@ -154,16 +74,6 @@ def test_the_median_of_a_few_is_not_the_median_of_all() -> None:
     assert verdict("C09", source(xDeepFMplus=0.5, xDeepFM=0.3)).verdict == UNTESTED
 
 
-def test_a_single_split_gives_no_verdict() -> None:
-    models = {"MRLM": runs("MRLM", 0.4, seeds=1), "U-GFRL": runs("U-GFRL", 0.3, seeds=1)}
-    found = verdict("C13", Source("shop", models))
-    assert (found.verdict, found.word) == (REPRODUCED, "reproduced on one split alone")
-    assert "#b7e1cd" not in verdict_tables.styled_verdicts([found], "caption").to_html()  # of what is reproduced
-    text = " ".join(verdict_tables.sentences([found], against_itself()))
-    assert "**0 reproduced**" in text
-    assert "no verdict: reproduced C13." in text
-
-
 @pytest.mark.parametrize(("tests", "gaps", "word"), [
     ((0.4, 0.3), (0.1, 0.2), REPRODUCED), ((0.4, 0.3), (0.1, 0.1), NOT), ((0.4, 0.3), (0.2, 0.1), CONTRADICTED),
     ((0.3, 0.4), (0.1, 0.2), CONTRADICTED)])
@@ -185,13 +95,6 @@ def test_more_training_ratings_must_help_on_a_fixed_test_too(fixed: float, word:
     assert verdict("C23", Source("shop", models)).verdict == word
 
 
-def with_parts(made: list[RunRecord], gap: float) -> list[RunRecord]:
-    """With the metrics on a fixed test part as well, and what they are higher by for the training part."""
-    return [RunRecord(run.folder, run.data, run.per_user.join(
-                [run.per_user.add_prefix("fixed_"), (run.per_user - run.per_user.mean() + gap).add_prefix("gap_")]))
-            for run in made]
-
-
 def test_the_cause_that_a_claim_names_is_borne_out_against_all_its_controls() -> None:
     controls = ("permuted clusters", "random clusters", "clusters of initial vectors")
     models = {"MRLM": runs("MRLM", 0.4), **{name: runs(name, 0.3) for name in controls}}
@@ -201,12 +104,6 @@ def test_the_cause_that_a_claim_names_is_borne_out_against_all_its_controls() ->
     lacking = verdict("C16", Source("shop", {name: made for name, made in models.items() if name != controls[2]}))
     assert lacking.verdict == UNTESTED
     assert "needs a run of clusters of initial vectors" in lacking.evidence
-
-
-def test_models_that_were_stopped_too_soon_are_named() -> None:
-    cut, whole = {"epochs": {"run": 12, "best": 10}}, {"epochs": {"run": 30, "best": 10}}
-    where = Source("shop", {"MRLM": runs("MRLM", 0.4, **cut), "CKE+": runs("CKE+", 0.3, **whole)})
-    assert "stopped sooner than validation asked: MRLM)" in verdict("C02", where).evidence
 
 
 @pytest.mark.parametrize(("gain", "word"), [(1.02, REPRODUCED), (1.1, NOT), (1.4, CONTRADICTED)])
@@ -293,29 +190,6 @@ def test_latest_items_need_timestamps() -> None:
     assert verdict("C30", told("random order, seeded")).evidence == "needs a dataset with timestamps"
 
 
-def test_what_lacks_is_named() -> None:
-    where = Source("shop", {"MRLM": runs("MRLM", 0.3), "CKE+": not_run("CKE+", "needs image")})
-    assert verdict("C02", where).evidence == "needs a run of CKE+ (needs image)"
-    assert verdict("C29", where).evidence == "needs a run of modules in sequence"
-    short = runs("U-GFRL", 0.2)
-    for run in short:
-        run.per_user.drop(columns="auc@50", inplace=True)
-    found = verdict("C13", Source("shop", {"MRLM": runs("MRLM", 0.3), "U-GFRL": short}))
-    assert found.verdict == UNTESTED
-    assert "auc@50" in found.evidence
-
-
-def test_only_splits_that_all_have_count_and_seeds_are_averaged() -> None:
-    where = Source("shop", {"MRLM": runs("MRLM", 0.4, seeds=3), "U-GFRL": runs("U-GFRL", 0.3, seeds=2)})
-    assert verdict("C13", where).splits == 2
-    again = runs("MRLM", 0.2, seeds=1)
-    again[0].data["spec"]["seed"] = 7
-    both = Source("shop", {"MRLM": [*runs("MRLM", 0.4, seeds=1), *again], "U-GFRL": runs("U-GFRL", 0.3, seeds=1)})
-    found = verdict("C14", both)
-    assert found.evidence.startswith("MRLM / U-GFRL at Recall@50 1.0")
-    assert "1 split, 1 to 2 trainings a split; spread of users alone" in found.evidence
-
-
 def test_a_metric_that_is_full_for_everyone_tells_nothing() -> None:
     levels = {"MRLM": runs("MRLM", 0.4), "U-GFRL": runs("U-GFRL", 0.3)}
     for run in (*levels["MRLM"], *levels["U-GFRL"]):
@@ -345,26 +219,6 @@ def test_complexity_may_grow_slower_but_not_faster() -> None:
     assert words == [REPRODUCED, DIRECTION, NOT, CONTRADICTED]
 
 
-def test_headline_prefers_what_was_tested_on_the_papers_kind_of_data_on_several_splits() -> None:
-    claim = claims.claims()["C13"]
-    lacking, film = Verdict(claim, "bookcrossing", UNTESTED, ""), Verdict(claim, "movielens", REPRODUCED, "", 3)
-    single, shop = Verdict(claim, "movielens", CONTRADICTED, "", 1), Verdict(claim, "shop", NOT, "", 5)
-    assert headline([shop, lacking, film, single]) == [film]
-    assert headline([shop, single]) == [single], "and it says that it is of one split"
-    assert headline([lacking, shop]) == [shop]
-    assert headline([lacking]) == [lacking]
-    about_films = claims.claims()["C35"]
-    of_books, of_films = (Verdict(about_films, name, UNTESTED, "") for name in ("bookcrossing", "movielens-1m"))
-    assert headline([of_books, of_films]) == [of_films], "it shows our level beside the paper's"
-
-
-def test_headline_does_not_hide_where_a_claim_fails() -> None:
-    claim = claims.claims()["C13"]
-    books, films = Verdict(claim, "bookcrossing", REPRODUCED, "", 5), Verdict(claim, "movielens", CONTRADICTED, "", 3)
-    assert headline([books, films]) == [films]
-    assert headline([films, books]) == [films]
-
-
 def test_a_claimed_order_holds_where_all_of_it_does_at_once() -> None:
     models = {f"{name}{sign}": 0.3 for name in claims.ORDER for sign in ("", "plus")}
     first = verdict("C33", source(**{**models, "CKEplus": 0.4}))
@@ -373,53 +227,3 @@ def test_a_claimed_order_holds_where_all_of_it_does_at_once() -> None:
     level = verdict("C33", source(**models))
     assert level.verdict == NOT
     assert "differences of " in level.evidence.split("could pass unseen")[0]
-
-
-def test_what_a_test_asks_for_besides_is_told_and_does_not_decide() -> None:
-    pair = {"MRLM": 0.3, "U_GFRL": 0.3 / 1.4935}
-    alone, beside = verdict("C14", source(**pair)), verdict("C14", source(**pair, random_clusters=0.4))
-    assert alone.verdict == beside.verdict == REPRODUCED
-    assert "besides, not judged: needs a run of random clusters" in alone.evidence
-    assert "besides, not judged: MRLM / random clusters at Recall@50 0.75" in beside.evidence
-
-
-def test_the_counts_of_each_arm_and_the_trainings_of_a_split_are_told() -> None:
-    models = {f"MRLM, {share}% for training": with_parts(runs("MRLM", level), 0.0)
-              for share, level in ((55, 0.3), (60, 0.35), (65, 0.4), (70, 0.45), (75, 0.4))}
-    for run in models["MRLM, 65% for training"]:
-        run.per_user[["fixed_auc@50", "fixed_auc@100"]] -= 0.2
-    told = verdict("C23", Source("shop", models)).evidence
-    assert "(as printed: 8 above, 0 below, 0 not told apart; on the fixed test: 6 above, 2 below" in told
-    assert "(3 splits, 1 training a split" in told
-
-
-def test_the_draw_does_not_decide_a_family() -> None:
-    """With 10,000 repetitions one on the other side would be p of 4e-4, more than 160 tests allow one of them."""
-    assert repetitions_for(1) == 10_000
-    assert 2 * 3 / repetitions_for(160) * 160 < 0.05
-
-
-def test_tables_and_sentences_follow_the_verdicts() -> None:
-    found = verdicts([source(MRLM=0.3, UGFRL=0.2, EASE=0.35)])
-    text = " ".join(verdict_tables.sentences(headline(found), against_itself()))
-    assert "Of 38 claims:" in text
-    counted = sum(v.verdict == UNTESTED for v in found)
-    assert f"**{counted} cannot be tested here**" in text
-    html = verdict_tables.styled_verdicts(found, "caption").to_html()
-    assert html.count("<tr>") == 39
-    assert "&quot;+&quot;" in html  # the claims' own quotation marks, escaped
-    assert html.count("<small>on ") == 38
-    assert "min-width: 22em" in html  # of the evidence
-    assert "background-color: #f4c7c3" in html  # of a claim that is contradicted
-    assert "C37" in verdict_tables.by_dataset(found, "caption").to_html()
-
-
-def test_where_a_mean_may_be_0_any_size_could_pass_unseen() -> None:
-    apart = Source("shop", {"MRLM": runs("MRLM", 0.2), "CKE+": runs("CKE+", 0.2)})
-    for split, run in enumerate(apart.records["CKE+"]):
-        run.per_user[:] += 0.4 * (split - 1)
-    for split, run in enumerate(apart.records["MRLM"]):
-        run.per_user[:] -= 0.4 * (split - 1)
-    found = verdict("C02", apart)
-    assert found.verdict == NOT
-    assert "differences of up to any size could pass unseen" in found.evidence
