@@ -36,7 +36,7 @@ class Growth:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.exponent:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return f"{self.exponent:z.2f} ({self.low:z.2f} to {self.high:z.2f})"
 
 
 def growth(sizes: Sequence[float], seconds: Sequence[float]) -> Growth:

@@ -10,6 +10,7 @@ from mrlm_core.errors import ConfigError
 from mrlm_core.study import growth as growing
 from mrlm_core.study.growth import (
     PARTS,
+    Growth,
     against_count,
     eighth_to_all,
     elapsed,
@@ -138,3 +139,7 @@ def test_resident_memory_holds_what_tensorflow_keeps():
     config, many = preset("tiny"), 100_000
     rise = resident_mib(config, {"few": (20, 30, 64, 1), "many": (20, many, 64, 1)})
     assert rise["many"] - rise["few"] > many * config.model.global_dim * 4 / 2**20
+
+
+def test_an_exponent_that_rounds_to_zero_has_no_sign() -> None:
+    assert str(Growth(-0.001, -0.5, 0.004)) == "0.00 (-0.50 to 0.00)"
