@@ -59,7 +59,7 @@ def sentences(chosen: Sequence[Verdict], checks: pd.DataFrame) -> list[str]:
 
 def _counts(chosen: Sequence[Verdict]) -> Iterator[str]:
     yield f"Of {len(chosen)} claims:"
-    firm = [v for v in chosen if v.splits != 1]
+    firm = [v for v in chosen if not v.alone]
     groups = {word: [v.claim.name for v in firm if v.verdict == word] for word in VERDICTS}
     order = (REPRODUCED, DIRECTION, NOT, CONTRADICTED, UNTESTED)
     yield "; ".join(f"**{len(groups[word])} {word}**{f' ({listed(groups[word])})' if groups[word] else ''}"
@@ -71,7 +71,7 @@ def _counts(chosen: Sequence[Verdict]) -> Iterator[str]:
 
 
 def _splits(chosen: Sequence[Verdict]) -> Iterator[str]:
-    few = {word: [v.claim.name for v in chosen if v.splits == 1 and v.verdict == word] for word in VERDICTS}
+    few = {word: [v.claim.name for v in chosen if v.alone and v.verdict == word] for word in VERDICTS}
     told = [f"{word} {listed(names)}" for word, names in few.items() if names]
     if told:
         yield (f"The other {sum(map(len, few.values()))} were looked at on a single split, which tells nothing of how "

@@ -51,9 +51,14 @@ class Verdict:
     chapter: str = ""
 
     @property
+    def alone(self) -> bool:
+        """Whether it is of one split, which shows nothing of how splits differ, so that it is no verdict yet."""
+        return self.splits == 1 and self.verdict != UNTESTED
+
+    @property
     def word(self) -> str:
-        """The verdict as it is to be read: one split shows nothing of how splits differ, so its verdict is none yet."""
-        return f"{self.verdict} on one split alone" if self.splits == 1 else self.verdict
+        """The verdict as it is to be read."""
+        return f"{self.verdict} on one split alone" if self.alone else self.verdict
 
 
 def verdicts(sources: Sequence[Source]) -> list[Verdict]:
@@ -68,7 +73,7 @@ def headline(found: Sequence[Verdict]) -> list[Verdict]:
 
     A dataset that stands for one of the paper's goes before one that stands for neither, several splits before one.
     Among the rest the least favourable verdict, for a claim about a method does not hold where it fails somewhere; then
-    the most splits, then the first given.
+    the most splits, by which a level that is shown goes before none, then the first given.
     """
     chosen: dict[str, Verdict] = {}
     for verdict in found:
@@ -193,7 +198,7 @@ def _by_level(claim: Claim, source: Source) -> Verdict:
     text = "; ".join(parts)
     if source.dataset != claim.test["only_on"]:
         reason = f"a level belongs to its dataset: needs {claim.test['only_on']}"
-        return _untested(claim, source, reason + (f"; here {text}" if text else ""))
+        return _untested(claim, source, reason + (f"; here {text}" if text else ""), min(n_splits, default=0))
     if lacks or not inside:
         return _untested(claim, source, f"needs {'; '.join(lacks or claim.metrics)}")
     verdict = CONTRADICTED if not any(inside) else REPRODUCED if all(inside) and all(narrow) else NOT
@@ -231,11 +236,11 @@ def _weight(verdict: Verdict) -> tuple[bool, bool, bool, int, int]:
     papers = stands_for(verdict.dataset)
     theirs = len(papers) == 1 and papers[0] in verdict.claim.datasets
     against = VERDICTS.index(verdict.verdict)  # from reproduced to contradicted
-    return verdict.verdict != UNTESTED, theirs, verdict.splits != 1, against, verdict.splits
+    return verdict.verdict != UNTESTED, theirs, not verdict.alone, against, verdict.splits
 
 
-def _untested(claim: Claim, source: Source, reason: str) -> Verdict:
-    return Verdict(claim, source.dataset, UNTESTED, reason, 0, _chapter(claim, source))
+def _untested(claim: Claim, source: Source, reason: str, splits: int = 0) -> Verdict:
+    return Verdict(claim, source.dataset, UNTESTED, reason, splits, _chapter(claim, source))
 
 
 def _chapter(claim: Claim, source: Source) -> str:

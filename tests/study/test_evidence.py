@@ -125,6 +125,10 @@ def test_headline_prefers_what_was_tested_on_the_papers_kind_of_data_on_several_
     about_films = claims.claims()["C35"]
     of_books, of_films = (Verdict(about_films, name, UNTESTED, "") for name in ("bookcrossing", "movielens-1m"))
     assert headline([of_books, of_films]) == [of_films], "it shows our level beside the paper's"
+    shown = verdict("C35", Source("movielens-latest-small", {"MRLM": runs("MRLM", 0.4, seeds=1)}))
+    assert headline([of_films, shown]) == [shown], "a level that is shown goes before none"
+    assert (shown.word, shown.alone) == (UNTESTED, False)
+    assert f"**1 {UNTESTED}**" in " ".join(verdict_tables.sentences([shown], against_itself()))
 
 
 def test_headline_does_not_hide_where_a_claim_fails() -> None:
