@@ -10,10 +10,32 @@ from typing import Any
 import pandas as pd
 
 from mrlm_core.config import settings_of
+from mrlm_core.errors import ConfigError, problem
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.spec import RunSpec
 
 Grid = Mapping[str, Sequence[Any]]
+
+
+def with_usual(grid: Grid, usual: Mapping[str, Any]) -> Grid:
+    """Each setting's values with the usual one among them, in order; raises ConfigError for lists and mappings."""
+    for name, tried in grid.items():
+        if name not in usual:
+            raise ConfigError(problem(f"grid: {name}", "a dotted setting of MRLM", "none of that name",
+                                      "`mrlm settings` lists them."))
+        odd = [value for value in (*tried, usual[name]) if not isinstance(value, str | int | float)]
+        if odd:
+            raise ConfigError(problem(f"grid: {name}", "a setting that is a number or a name, and such values",
+                                      str(odd[0]), "Give it by `settings`, and run the chapter once a value."))
+        if len({isinstance(value, str) for value in (*tried, usual[name])}) > 1:
+            raise ConfigError(problem(f"grid: {name}", f"values like the usual one, {usual[name]}",
+                                      ", ".join(map(str, tried)), "Give numbers or names, not both."))
+    return {name: sorted({*tried, usual[name]}) for name, tried in grid.items()}
+
+
+def as_text(value: str | float) -> str:
+    """A value of the grid as text: numbers without needless zeros, names as they are."""
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def one_at_a_time(spec: RunSpec, grid: Grid, seeds: int) -> list[RunSpec]:

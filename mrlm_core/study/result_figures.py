@@ -12,6 +12,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from mrlm_core.study.figures import MARKERS, canvas
+from mrlm_core.study.grid import as_text
 from mrlm_core.study.record import RunRecord
 from mrlm_core.study.sensitivity import clear, reach_of_seed
 from mrlm_core.study.tables import costs, intervals
@@ -128,7 +129,7 @@ def hyperparameter_effects(effects: pd.DataFrame, usual: Mapping[str, Any], titl
         axes.fill_between(places, groups["min"], groups["max"], alpha=0.2)
         own = list(groups.index).index(usual[name])
         axes.plot(own, groups["mean"].iloc[own], marker="s", markersize=11, fillstyle="none", color="C3")
-        axes.set_xticks(places, labels=[f"{value:g}" for value in groups.index])
+        axes.set_xticks(places, labels=[as_text(value) for value in groups.index])
         axes.set(xlabel=name, ylim=(lowest - margin, highest + margin))
     panels[0].set_ylabel("Recall@20 on validation")
     figure.suptitle(f"{title}; square: the preset's value")

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from mrlm_core.errors import ConfigError
+from mrlm_core.stopping import PATIENCE
 from mrlm_core.study import book
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -155,6 +156,13 @@ def test_the_settings_that_the_method_names_exist():
     modules = {"model.losses", "model.gfrl", "model.mfrl"}
     assert len(named) > 12
     assert named - known - modules == set()
+
+
+def test_the_protocol_and_the_gap_tell_the_patience_that_is_in_force():
+    words = f"when {PATIENCE} epochs have brought nothing better"
+    assert words in (ROOT / "book" / "protocol.md").read_text()
+    gap = " ".join((ROOT / "data" / "paper" / "gaps.yml").read_text().split())
+    assert words in gap
 
 
 def test_the_example_of_an_own_dataset_loads(tmp_path):

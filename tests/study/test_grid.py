@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mrlm_core.config import settings_of
+from mrlm_core.errors import ConfigError
 from mrlm_core.study import RunSpec, grid
 from mrlm_core.study.record import RunRecord
 
@@ -51,3 +52,18 @@ def test_combinations_are_ranked_by_the_mean_over_seeds_and_failures_are_last():
     assert np.isnan(best.iloc[-1]["mean"])
     assert best.iloc[-1]["count"] == 0
     assert len(grid.matching(best, {"model.theta_1": 0.25})) == 2
+
+
+def test_names_and_numbers_are_values_of_a_grid():
+    values = grid.with_usual({"training.negatives": ["explicit"], "model.theta_1": [0.85, 0.25]}, USUAL)
+    assert values["training.negatives"] == sorted({"explicit", USUAL["training.negatives"]})
+    assert values["model.theta_1"] == sorted({0.25, USUAL["model.theta_1"], 0.85})
+    assert [grid.as_text(value) for value in (0.5500, 1e-3, 20, "explicit")] == ["0.55", "0.001", "20", "explicit"]
+
+
+@pytest.mark.parametrize(("name", "tried", "complaint"), [
+    ("model.trunk_channels", [[20, 30]], "a number or a name"), ("model.theta_1", ["high"], "Give numbers or names"),
+    ("model.theta", [0.3], "none of that name")])
+def test_what_no_axis_can_hold_is_refused_before_anything_is_trained(name: str, tried: list, complaint: str):
+    with pytest.raises(ConfigError, match=complaint):
+        grid.with_usual({name: tried}, USUAL)
