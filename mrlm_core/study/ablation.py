@@ -187,16 +187,18 @@ def agreement(planted: pd.Series, measured: pd.Series) -> Agreement:
     return Agreement(float(found.statistic), float(found.pvalue), len(pairs))
 
 
-def beside_paper(records: Sequence[RunRecord], dataset: Dataset) -> pd.DataFrame:
+def beside_paper(records: Sequence[RunRecord], dataset: Dataset, papers: Sequence[str]) -> pd.DataFrame:
     """By how much MRLM is above a variant: the percentages that §4.3 prints in its text, and ours of the same metric.
 
-    Figs. 3 and 4 are bars without numbers; these percentages are all that can be compared. NaN where we have no run.
+    Figs. 3 and 4 are bars without numbers; these percentages are all that can be compared, of ``papers``, the paper's
+    datasets that ours stands for. NaN where we have no run.
     """
     rows = [("recall@50", GLOBAL, PAPER_DATASETS[name], percent)
-            for name, percent in paper_numbers("fig3_text")["MRLM_over_UGFRL_Recall50_pct"].items()]
+            for name, percent in paper_numbers("fig3_text")["MRLM_over_UGFRL_Recall50_pct"].items() if name in papers]
     names = {entry.role: alone(name) for name, entry in dataset.modalities.items()}
     rows += [("auc@100", names.get(PAPER_ROLES[letter], alone(PAPER_ROLES[letter])), PAPER_DATASETS["ML20M"], percent)
-             for letter, percent in paper_numbers("fig4_text")["MRLM_over_variant_AUC100_ML20M_pct"].items()]
+             for letter, percent in paper_numbers("fig4_text")["MRLM_over_variant_AUC100_ML20M_pct"].items()
+             if "ML20M" in papers]
     means = intervals(records, sorted({metric for metric, *_ in rows})).set_index(["model", "metric"])["mean"]
     ours = [100 * (means.get((FULL, metric), np.nan) / means.get((label, metric), np.nan) - 1)
             for metric, label, *_ in rows]

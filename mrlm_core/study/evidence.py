@@ -69,8 +69,10 @@ def of_differences(claim: Claim, tested: Family) -> str:
         text = f"of {len(effects)} comparisons {tested.counts()}; lowest {ordered[0]}, highest {ordered[-1]}"
         text += _by_arm(claim, tested)
         stated = [effect for effect in effects if effect.pair.magnitude is not None]
-        inside = sum(effect.magnitude_inside for effect in stated)
-        text += f"; the paper's size inside the interval in {inside} of {len(stated)}" if stated else ""
+        inside = [effect for effect in stated if effect.magnitude_inside]
+        models = list(dict.fromkeys(effect.pair.under for effect in inside))
+        by_name = f" ({listed(models)})" if models and len({effect.pair.under for effect in stated}) > 1 else ""
+        text += f"; the paper's size inside the interval in {len(inside)} of {len(stated)}{by_name}" if stated else ""
     if claim.test.get("quantifier") == "most" or claim.test.get("sign_test"):
         higher = sum(effect.gain.value > 0 for effect in effects)
         p = stats.binomtest(higher, len(effects), alternative="greater").pvalue

@@ -229,6 +229,7 @@ def _by_growth(claim: Claim, source: Source) -> Verdict:
     verdict = CONTRADICTED if faster else REPRODUCED if inside and grows else DIRECTION if grows else NOT
     text = "; ".join(f"{name}: exponent {growth}, counted {counted:g}"
                      for name, (growth, counted) in source.growth.items())
+    text += f" (left out: {claim.test['left_out']})"
     return Verdict(claim, source.dataset, verdict, text, 0, _chapter(claim, source))
 
 

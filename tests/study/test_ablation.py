@@ -171,12 +171,13 @@ def test_agreement_counts_orders() -> None:
 
 
 def test_percentages_of_the_paper_stand_beside_ours(dataset) -> None:
-    table = ablation.beside_paper(RECORDS, dataset)
+    table = ablation.beside_paper(RECORDS, dataset, ("ML20M", "BX"))
     assert table["paper, %"].tolist() == [49.35, 66.27, 9.01, 22.04, 24.65, 39.66]
     ratio = 100 * (0.55 / 0.35 - 1)  # the records' users add 0.05 on average
     assert table.loc[("recall@50", "U-GFRL"), "ours, %"].tolist() == pytest.approx([ratio] * 2, rel=0.02)
     assert table.loc[("auc@100", "text alone"), "ours, %"] == pytest.approx(10, rel=0.1)
     assert np.isnan(table.loc[("auc@100", "knowledge alone"), "ours, %"])
+    assert ablation.beside_paper(RECORDS, dataset, ("BX",))["paper, %"].tolist() == [66.27], "the paper's books alone"
 
 
 def test_sentences_follow_the_numbers(dataset) -> None:

@@ -103,6 +103,14 @@ def test_tables_and_sentences_follow_the_verdicts() -> None:
     assert "C37" in verdict_tables.by_dataset(found, "caption").to_html()
 
 
+def test_whose_size_is_the_papers_is_told_by_name() -> None:
+    paper = claims.level("MRLM", "recall@100", "ML20M") / claims.level("CKE", "recall@100", "ML20M")
+    everything = {name: runs(name, 0.3) for name in claims.ORDER}
+    found = verdict("C06", Source("shop", {"MRLM": runs("MRLM", 0.3 * paper), **everything})).evidence
+    told = found.split("the paper's size inside the interval in ")[1].split(";")[0]
+    assert told == "1 of 10 (CKE)"
+
+
 def test_where_a_mean_may_be_0_any_size_could_pass_unseen() -> None:
     apart = Source("shop", {"MRLM": runs("MRLM", 0.2), "CKE+": runs("CKE+", 0.2)})
     for split, run in enumerate(apart.records["CKE+"]):

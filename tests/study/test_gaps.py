@@ -12,7 +12,7 @@ import yaml
 
 import mrlm_core
 from mrlm_core.baselines import registry
-from mrlm_core.config import SPLITS, preset, settings_of, source_folder
+from mrlm_core.config import PRESETS, SPLITS, preset, settings_of, source_folder
 from mrlm_core.datasets.bookcrossing import ZEROS
 from mrlm_core.errors import ConfigError
 from mrlm_core.preprocessing.pipeline import CLUSTER_ASSIGNMENTS
@@ -122,6 +122,8 @@ def test_options_are_accepted(row, option):
     for size in ("laptop", "tiny", "paper"):
         usual = settings_of(preset(size))
         changed = settings_of(preset(size, with_references(option.settings, usual)))
+        if set(option.settings) & set(PRESETS[size]):  # a size that chooses for itself, as the row says
+            continue
         if option.name == row.default:  # what is called ours is what the config has
             assert changed == usual
         elif option.settings:
@@ -253,5 +255,5 @@ def test_what_is_had_elsewhere_is_there():
     for name in ("negatives", "positives"):
         assert shown[name] == f"mrlm data make bookcrossing --zeros {name}"
         assert name in ZEROS
-    step = shown["m trained against users as well"].removeprefix("chapter 11, the step: ")
+    step = shown["m trained against the m of a user's latest items"].removeprefix("chapter 11, the step: ")
     assert step in {one.name for one in repair.STEPS}
