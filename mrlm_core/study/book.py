@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import filecmp
 import json
-import shutil
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from mrlm_core.study.notebooks import recorded, source_hash
 from mrlm_core.study.released_chapters import FIRST_DATASET, with_released
 
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+_LINK = rb'<a href=\"%s.html\">%s</a>'  # as a notebook's JSON has it
 
 
 class BookError(RuntimeError):
@@ -74,11 +74,12 @@ def compose_toc(static: dict[str, Any], chapters: dict[str, list[Path]]) -> dict
 def stage(pages: Path, chapters: dict[str, list[Path]], target: Path) -> None:
     """Mirror the pages and chapters into ``target``, touching only what changed, so that Sphinx reads no more."""
     wanted = {
-        target / path.relative_to(pages): path
+        target / path.relative_to(pages): path.read_bytes()
         for path in pages.rglob("*")
         if path.is_file() and path.relative_to(pages).parts[0] not in ("executed", "_toc.yml")
     }
-    wanted |= {target / "executed" / name / path.name: path for name, paths in chapters.items() for path in paths}
+    wanted |= {target / "executed" / name / path.name: with_links(path.read_bytes(), name, chapters)
+               for name, paths in chapters.items() for path in paths}
     static = yaml.safe_load((pages / "_toc.yml").read_text(encoding="utf-8"))
     toc = yaml.safe_dump(compose_toc(static, chapters), sort_keys=False)
     _mirror(wanted, target, keep=target / "_toc.yml")
@@ -86,13 +87,27 @@ def stage(pages: Path, chapters: dict[str, list[Path]], target: Path) -> None:
         write_text(target / "_toc.yml", toc)
 
 
-def _mirror(wanted: dict[Path, Path], target: Path, keep: Path) -> None:
+def with_links(notebook: bytes, dataset: str, chapters: Mapping[str, Sequence[Path]]) -> bytes:
+    """Links of an output to other chapters: to that of the first dataset where the own part lacks it, else none."""
+    there = {name: {path.stem for path in paths} for name, paths in chapters.items()}
+
+    def link(found: re.Match[bytes]) -> bytes:
+        stem, text = found[1].decode(), found[2]
+        if stem in there[dataset]:
+            return found[0]
+        first = stem in there.get(FIRST_DATASET, ())
+        return _LINK % (f"../{FIRST_DATASET}/{stem}".encode(), text) if first else text
+
+    return re.sub(_LINK.replace(b"\\", b"\\\\") % (rb"(\d\d_\w+)", rb"([^<]*)"), link, notebook)
+
+
+def _mirror(wanted: Mapping[Path, bytes], target: Path, keep: Path) -> None:
     for copy in [path for path in target.rglob("*") if path.is_file() and path not in wanted and path != keep]:
         copy.unlink()
-    for copy, original in wanted.items():
-        if not copy.exists() or not filecmp.cmp(copy, original, shallow=False):
+    for copy, content in wanted.items():
+        if not copy.exists() or copy.read_bytes() != content:
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(original, copy)
+            copy.write_bytes(content)
     for folder in sorted((path for path in target.rglob("*") if path.is_dir()), reverse=True):
         if not any(folder.iterdir()):
             folder.rmdir()

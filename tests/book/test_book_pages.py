@@ -213,6 +213,17 @@ def test_staging_touches_only_what_changed_and_forgets_what_vanished(small):
     assert set(before) - set(after) == {target / "executed" / "iot-shop" / "02_more.ipynb"}
 
 
+def test_links_of_a_part_lead_to_the_first_one_where_it_lacks_the_chapter(small):
+    links = " ".join(f'<a href="{name}.html">{name[:2]}</a>' for name in ("01_data", "09_verdict", "08_complexity"))
+    output = nbformat.v4.new_output("execute_result", {"text/html": links}, execution_count=1)
+    executed = small / "book" / "executed"
+    write_chapter(executed / "another" / "09_verdict.ipynb", markdown("# Verdict"), code("table", output))
+    book.stage(small / "book", book.executed_chapters(executed), small / "stage")
+    notebook = nbformat.read(small / "stage/executed/another/09_verdict.ipynb", as_version=4)
+    assert notebook.cells[1].outputs[0]["data"]["text/html"] == (
+        '<a href="../iot-shop/01_data.html">01</a> <a href="09_verdict.html">09</a> 08')
+
+
 def test_a_failed_cell_is_refused(small):
     failed = nbformat.v4.new_output("error", ename="ValueError", evalue="no", traceback=[])
     write_chapter(small / "book/executed/iot-shop/02_bad.ipynb", markdown("# Bad"), code("boom()", failed))
