@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from mrlm_core.evaluation.places import bucket_names
 from mrlm_core.study import cold_tables
 from mrlm_core.study.findings import INITIAL, RIVALS, against, difference, listed, stopped_soon
 from mrlm_core.study.record import RunRecord
@@ -94,19 +95,16 @@ def _on_test(records: Sequence[RunRecord], others: Sequence[str]) -> Iterator[st
 
 
 def on_rare_items(records: Sequence[RunRecord], ends: Sequence[int], n: int) -> list[str]:
-    """Where the chain's end and MRLM-R stand on the rarest items, one sentence a bucket.
+    """Where the chain's end and MRLM-R stand on items with few ratings, one sentence a bucket but the most popular.
 
     Against ``RIVALS``, and against what they were made from: the printed method and the vectors it is fed.
 
-    ``records`` are of ``cold.placed``; buckets as ``cold_tables.by_bucket``. From the rarest to the first with ratings
-    of which some model lists an item: of what nobody rated in training, who reads ratings alone knows nothing.
+    ``records`` are of ``cold.placed``; buckets as ``cold_tables.by_bucket``.
     """
-    told = []
-    for name, table in cold_tables.by_bucket(records, ends, n).groupby("bucket", sort=False):
-        told.append(_on_bucket(records, ends, n, table, str(name)))
-        if name != "0" and table["mean"].any():
-            break
-    return told
+    popular = bucket_names(ends)[-1]
+    return [_on_bucket(records, ends, n, table, str(name))
+            for name, table in cold_tables.by_bucket(records, ends, n).groupby("bucket", sort=False)
+            if name != popular]
 
 
 def _on_bucket(records: Sequence[RunRecord], ends: Sequence[int], n: int, table: pd.DataFrame, bucket: str) -> str:

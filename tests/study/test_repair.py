@@ -218,8 +218,9 @@ def test_on_rare_items_it_says_who_is_ahead_and_who_is_not_told_apart():
     assert next_one == "Recall@20 on items with 3-5 training positives (12 test positives a run): 0 for all models."
     rated_too = [NamedRecord(None, one.data, one.per_user.assign(train_positives=np.tile([3, 9], 12)), one.name)
                  for one in records]
-    assert len(on_rare_items(rated_too, [0, 2, 5], 20)) == 1, "some list the rarest, and they have ratings"
+    assert len(on_rare_items(rated_too, [0, 2, 5], 20)) == 1, "items of 9 ratings are the most popular bucket"
+    assert len(on_rare_items(rated_too, [0, 2, 5, 9], 20)) == 2, "here they are not"
     never = [NamedRecord(None, one.data, one.per_user.assign(train_positives=np.tile([9, 3], 12)), one.name)
              for one in records]
-    assert [told.split(" ")[4] for told in on_rare_items(never, [0, 2, 5], 20)] == ["3-5", "6+"]
-    assert len(on_rare_items(records, [2, 5], 20)) == 1, "the rarest have ratings: they are enough"
+    assert [told.split(" ")[4] for told in on_rare_items(never, [0, 2, 5], 20)] == ["3-5"]
+    assert [told.split(" ")[4] for told in on_rare_items(records, [2, 5], 20)] == ["0-2", "3-5"]
