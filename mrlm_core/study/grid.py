@@ -18,7 +18,11 @@ Grid = Mapping[str, Sequence[Any]]
 
 
 def with_usual(grid: Grid, usual: Mapping[str, Any]) -> Grid:
-    """Each setting's values with the usual one among them, in order; raises ConfigError for lists and mappings."""
+    """Each setting's values with the usual one among them, in order.
+
+    Raises ConfigError for a setting that there is not, and for values that one axis cannot hold: lists, mappings,
+    numbers beside names.
+    """
     for name, tried in grid.items():
         if name not in usual:
             raise ConfigError(problem(f"grid: {name}", "a dotted setting of MRLM", "none of that name",
