@@ -15,6 +15,7 @@ import yaml
 from mrlm_core.cache import write_text
 from mrlm_core.config import source_folder, workspace
 from mrlm_core.errors import ConfigError, problem
+from mrlm_core.study import answers
 from mrlm_core.study.notebooks import recorded, source_hash
 from mrlm_core.study.released_chapters import FIRST_DATASET, with_released
 
@@ -72,7 +73,10 @@ def compose_toc(static: dict[str, Any], chapters: dict[str, list[Path]]) -> dict
 
 
 def stage(pages: Path, chapters: dict[str, list[Path]], target: Path) -> None:
-    """Mirror the pages and chapters into ``target``, touching only what changed, so that Sphinx reads no more."""
+    """Mirror the pages and chapters into ``target``, touching only what changed, so that Sphinx reads no more.
+
+    Below the text of the page ``answers.PAGE`` stands what the chapters say.
+    """
     wanted = {
         target / path.relative_to(pages): path.read_bytes()
         for path in pages.rglob("*")
@@ -80,6 +84,8 @@ def stage(pages: Path, chapters: dict[str, list[Path]], target: Path) -> None:
     }
     wanted |= {target / "executed" / name / path.name: with_links(path.read_bytes(), name, chapters)
                for name, paths in chapters.items() for path in paths}
+    if (pages / answers.PAGE).exists():
+        wanted[target / answers.PAGE] += f"\n{answers.answers(chapters)}\n".encode()
     static = yaml.safe_load((pages / "_toc.yml").read_text(encoding="utf-8"))
     toc = yaml.safe_dump(compose_toc(static, chapters), sort_keys=False)
     _mirror(wanted, target, keep=target / "_toc.yml")

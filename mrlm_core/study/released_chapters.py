@@ -30,8 +30,13 @@ def with_released(executed: Mapping[str, Sequence[Path]]) -> dict[str, list[Path
     found = {name: {path.name: path for path in paths} for name, paths in executed.items()}
     for path in sorted((workspace() / "book" / "results").glob("*/chapters/*.ipynb")):
         name = path.parent.parent.name
-        found.setdefault(f"{name}-in-full" if name == FIRST_DATASET else name, {}).setdefault(path.name, path)
+        found.setdefault(in_full(name) if name == FIRST_DATASET else name, {}).setdefault(path.name, path)
     return {name: [paths[file] for file in sorted(paths)] for name, paths in found.items()}
+
+
+def in_full(dataset: str) -> str:
+    """The part of the book with the released chapters of a dataset that every build executes as well."""
+    return f"{dataset}-in-full"
 
 
 def _folder(dataset: str) -> Path:

@@ -13,7 +13,8 @@ import yaml
 
 from mrlm_core.errors import ConfigError
 from mrlm_core.stopping import PATIENCE
-from mrlm_core.study import book
+from mrlm_core.study import answers, book
+from mrlm_core.study.claims import claims
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EQUATIONS = 17
@@ -66,6 +67,9 @@ def html(tmp_path_factory):
     for dataset in ("another", "iot-shop"):
         write_chapter(place / "executed" / dataset / "01_data.ipynb", markdown(text), code("1 + 1", TEXT),
                       code("train()", BAR))
+    told = nbformat.v4.new_output("display_data", {"text/markdown": "Of 2: **2 contradicted** (C01, C22)."})
+    write_chapter(place / "executed" / "another" / f"{answers.VERDICT}.ipynb", markdown("# 09. Verdict\n\n- Why?"),
+                  markdown(answers.SECTION), code("told", told))
     return book.build_book(place / "executed", place, quiet=True).parent
 
 
@@ -113,6 +117,12 @@ def test_loaded_files_and_internal_links_exist(html):
             if not target.exists() or (parts.fragment and unquote(parts.fragment) not in anchors):
                 broken.append((path.name, address))
     assert broken == []
+
+
+def test_answers_stand_below_the_text_of_their_page(html):
+    text = (html / "answers.html").read_text(encoding="utf-8")
+    where = [text.index(part) for part in ("ends with sentences", "Why?", "Of 2: ", claims()["C22"].text)]
+    assert where == sorted(where)
 
 
 def test_scale_out_states_the_measured_ratio(html):
