@@ -33,7 +33,8 @@ class Interval:
 class Draws:
     """A number as measured, and in each repetition of a bootstrap, ``draws`` ``[B]``.
 
-    Numbers from one call of ``joint_means`` are drawn together: their differences and ratios are paired.
+    Numbers from one call of ``joint_means`` are drawn together: their differences and ratios are paired. A repetition
+    that gives no number, NaN, speaks against any bound.
     """
 
     value: float
@@ -45,8 +46,8 @@ class Draws:
     def over(self, other: Draws) -> Draws:
         """The ratio self / other; infinite in repetitions where ``other`` is not above 0, as in Fieller's interval."""
         draws = np.full_like(self.draws, np.inf)
-        np.divide(self.draws, other.draws, out=draws, where=other.draws > 0)
-        return Draws(self.value / other.value if other.value > 0 else np.inf, draws)
+        np.divide(self.draws, other.draws, out=draws, where=~(other.draws <= 0))
+        return Draws(np.inf if other.value <= 0 else self.value / other.value, draws)
 
     def turned_below_1(self) -> Draws:
         """A ratio, or its inverse where that is the one below 1."""
@@ -54,16 +55,20 @@ class Draws:
 
     def interval(self, level: float = LEVEL) -> Interval:
         """The middle ``level`` of the repetitions, and the measured value as ``mean``."""
-        low, high = np.quantile(self.draws, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+        if np.isnan(self.value):
+            return Interval(np.nan, np.nan, np.nan)
+        tail, none = (1 - level) / 2, np.isnan(self.draws)
+        low = np.quantile(np.where(none, -np.inf, self.draws), tail, method="inverted_cdf")
+        high = np.quantile(np.where(none, np.inf, self.draws), 1 - tail, method="inverted_cdf")
         return Interval(float(self.value), float(low), float(high))
 
     def p_above(self, bound: float = 0.0) -> float:
         """One-sided p of "not above ``bound``": the share of repetitions that are not, never below 1 / (B + 1)."""
-        return (1 + int(np.sum(self.draws <= bound))) / (len(self.draws) + 1)
+        return (1 + int(np.sum(~(self.draws > bound)))) / (len(self.draws) + 1)
 
     def p_below(self, bound: float = 0.0) -> float:
         """One-sided p of "not below ``bound``"."""
-        return (1 + int(np.sum(self.draws >= bound))) / (len(self.draws) + 1)
+        return (1 + int(np.sum(~(self.draws < bound)))) / (len(self.draws) + 1)
 
     def p_differs(self, bound: float = 0.0) -> float:
         """Two-sided p of "equal to ``bound``"."""
@@ -89,12 +94,14 @@ def joint_means(values: np.ndarray, repetitions: int = TEST_REPETITIONS, seed: i
     """The mean over splits of the mean over users of K quantities, drawn together.
 
     ``values`` float ``[K, splits, users]``: the same person in the same column, NaN where he has no value, the seeds
-    of a split averaged. Two things are random. *Users*: each repetition weighs them anew, once for all splits and
-    quantities, because they are the same people (the bootstrap of crossed arrays, Owen and Eckles 2012, with
-    exponential weights). *Splits*: their spread is known from as many numbers as there are splits; drawing three
-    splits with replacement understates it and finds differences where there are none. So each repetition moves the
-    mean by the standard error over splits times a value of Student's t with splits - 1 degrees of freedom. A single
-    split has no spread, and the draws then are of users alone.
+    of a split averaged. Two things are random. *Users*: each repetition draws them anew with replacement, once for all
+    splits and quantities, because they are the same people (the bootstrap of crossed arrays, Owen and Eckles 2012).
+    Weights that are never 0, as of the Bayesian bootstrap, would keep the one user in whom two models differ in every
+    repetition, and call his luck a difference; a repetition that draws none of the users there are is NaN. *Splits*:
+    their spread is known from as many numbers as there are splits; drawing three splits with replacement understates
+    it and finds differences where there are none. So each repetition moves the mean by the standard error over splits
+    times a value of Student's t with splits - 1 degrees of freedom. A single split has no spread, and the draws then
+    are of users alone.
     """
     n, n_splits, n_users = values.shape
     present = ~np.isnan(values)
@@ -107,10 +114,18 @@ def joint_means(values: np.ndarray, repetitions: int = TEST_REPETITIONS, seed: i
     drawn = by_split @ _steps(n_splits, repetitions, rng)
     block = max(1, int(4e6) // max(n_users, n * n_splits))
     for start in range(0, repetitions, block):
-        weights = rng.standard_exponential((min(block, repetitions - start), n_users))
+        weights = _times_drawn(n_users, min(block, repetitions - start), rng)
         sums, counts = ((weights @ table).reshape(len(weights), -1, n_splits) for table in (flat, counted))
-        drawn[:, start : start + block] += (sums / counts).mean(axis=2).T
+        means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+        drawn[:, start : start + block] += means.mean(axis=2).T
     return [Draws(float(by_split[k].mean()), drawn[k]) for k in range(n)]
+
+
+def _times_drawn(n_users: int, repetitions: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each user is drawn, float ``[B, users]``: ``users`` times with replacement in each repetition."""
+    drawn = rng.integers(n_users, size=(repetitions, n_users))
+    drawn += n_users * np.arange(repetitions)[:, None]
+    return np.bincount(drawn.ravel(), minlength=repetitions * n_users).reshape(repetitions, n_users).astype(float)
 
 
 def interval(values: np.ndarray, seed: int = 0) -> Interval:

@@ -161,10 +161,10 @@ def ratio_name(label: str, ratio: float) -> str:
 def pairs(claim: Claim, source: Source) -> list[Pair]:
     """The pairs that ``claim`` compares on ``source``, models without "+" where the two are the same; none twice."""
     test, found = claim.test, []
-    for over, under, letter, part in _names(claim, source, "compare"):
+    for over, under, letter, part, printed in _names(claim, source, "compare"):
         metrics = tuple(part + metric for metric in claim.metrics) if part.endswith("_") or not part else (part,)
         for group in [metrics] if test.get("average") else [(metric,) for metric in metrics]:
-            found.append(Pair(over, under, group, _magnitude(claim, source, over, under, letter, group[0])))
+            found.append(Pair(over, under, group, _magnitude(claim, source, printed, letter, group[0])))
         found += [Pair(over, under, (reading,)) for reading in test.get("readings", ())]
     return list(dict.fromkeys(found))
 
@@ -194,8 +194,11 @@ def level(name: str, metric: str, dataset: str) -> float:
     return at((MEASURES[measure], name, dataset, cutoff))
 
 
-def _names(claim: Claim, source: Source, key: str) -> Iterable[tuple[str, str, str, str]]:
-    """The pairs of names that the patterns of ``key`` stand for, the paper's letter of the modality, the part."""
+def _names(claim: Claim, source: Source, key: str) -> Iterable[tuple[str, str, str, str, tuple[str, str]]]:
+    """The pairs of names that the patterns of ``key`` stand for, the paper's letter of the modality, the part.
+
+    At last the names as the paper has them, which here may be of one model, with its "+" and without.
+    """
     dataset = paper_dataset(claim, source) or claim.datasets[0]
     suffix = _suffix(claim.test["modalities"]) if len(source.stands_for) > 1 and "modalities" in claim.test else ""
     letters = claim_tests()["modalities"][dataset]
@@ -206,20 +209,21 @@ def _names(claim: Claim, source: Source, key: str) -> Iterable[tuple[str, str, s
         roles = [role for role in letters if role != "text" or "{n}" not in patterns] if "{" in patterns else [""]
         for model in ORDER if "*" in patterns else [""]:
             for role in roles:
-                names = (name.replace("*", model).format(m=role, n=role) + suffix for name in (over, under))
-                first, second = (source.resolved(name) for name in names)
+                one, other = (name.replace("*", model).format(m=role, n=role) + suffix for name in (over, under))
+                first, second = source.resolved(one), source.resolved(other)
                 if first != second or claim.test["kind"] == "same":
-                    yield first, second, letters.get(role, ""), part
+                    yield first, second, letters.get(role, ""), part, (one, other)
 
 
-def _magnitude(claim: Claim, source: Source, over: str, under: str, letter: str, metric: str) -> float | None:
-    """The paper's ratio of ``over`` to ``under``: from Tables 3 and 4, or from a percentage in the text."""
+def _magnitude(claim: Claim, source: Source, printed: Sequence[str], letter: str, metric: str) -> float | None:
+    """The paper's ratio of the first model to the second: from Tables 3 and 4, or from a percentage in the text."""
     where = claim.test.get("magnitude")
     dataset = paper_dataset(claim, source)
     if where is None or dataset is None:
         return None
     if where == "tables":
-        return level(over, metric, dataset) / level(under, metric, dataset)
+        over, under = (level(name, metric, dataset) for name in printed)
+        return over / under
     percent = at(where)
     return 1 + (percent[letter] if isinstance(percent, dict) else percent) / 100
 

@@ -22,7 +22,7 @@ from mrlm_core.datasets.splits import Interactions, interactions
 from mrlm_core.errors import ConfigError, problem
 from mrlm_core.evaluation.places import places
 from mrlm_core.preprocessing.pipeline import chosen_modalities
-from mrlm_core.study.comparison import settings_for
+from mrlm_core.study.comparison import fair
 from mrlm_core.study.holdout import cold_items, not_drawn, shown, without
 from mrlm_core.study.inputs import encoded, own
 from mrlm_core.study.key import run_key
@@ -71,10 +71,10 @@ def cold_specs(
 ) -> list[ColdSpec]:
     """Each of ``models`` on ``seeds`` splits; seed s draws the split and the cold items and starts the training.
 
-    ``settings`` are MRLM's and reach the others as ``settings_for`` says.
+    ``settings`` are MRLM's and reach the others as ``fair`` says.
     """
     runs = [RunSpec(dataset, name, split_seed=seed, seed=seed, preset=preset,
-                    settings=settings_for(name, settings or {})) for name in models for seed in range(seeds)]
+                    **fair(name, preset, settings or {})) for name in models for seed in range(seeds)]
     return [ColdSpec(run, share, run.split_seed, drawn) for run in runs]
 
 

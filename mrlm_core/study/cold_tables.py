@@ -163,6 +163,9 @@ def _on_buckets(buckets: pd.DataFrame, method: str) -> Iterator[str]:
     for place, name in (("fewest", order[0]), ("most", order[-1])):
         rows = _by_model(buckets[buckets["bucket"] == name])
         best = _best(rows, list(rows))
+        if rows[best]["mean"] == 0:
+            yield f"On items with the {place} training positives ({name}) no model finds any."
+            continue
         text = f"On items with the {place} training positives ({name}) {best} leads, {_interval(rows[best])}"
         if method in rows and method != best:
             text += f"; {method} reaches {_interval(rows[method])}"

@@ -22,17 +22,26 @@ def comparison(
     """Every model of the registry, or ``models``, and MRLM with permuted clusters, on ``seeds`` splits each.
 
     Seed s draws the split and starts the training, so that the spread over seeds holds both. The models of ``HEADLINE``
-    are trained ``repeats`` times on each split, from other starts. ``settings`` reach each as ``settings_for`` says.
+    are trained ``repeats`` times on each split, from other starts. ``settings`` are MRLM's, as ``fair`` has them.
     """
     chosen = [registry.row(name).name for name in models] or list(registry.names())
     variants = [(name, "own") for name in chosen] + [("MRLM", "permuted")] * ("MRLM" in chosen)
     return [
         RunSpec(dataset, name, split_seed=seed, seed=seed + APART * again, preset=preset, clusters=clusters,
-                settings=settings_for(name, settings or {}))
+                **fair(name, preset, settings or {}))
         for name, clusters in variants
         for seed in range(seeds)
         for again in range(repeats if name in HEADLINE and clusters == "own" else 1)
     ]
+
+
+def fair(model: str, preset: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a RunSpec makes ``model`` comparable with MRLM of ``preset`` and ``settings``: those that it shares.
+
+    They are ``settings_for``; a model that is no MRLM but has its sizes, as MRLM-R, has those of ``preset`` too.
+    """
+    usual = registry.row(model).defaults.get("preset", preset)
+    return {"settings": settings_for(model, settings), "hyperparameters": {} if usual == preset else {"preset": preset}}
 
 
 def settings_for(model: str, settings: Mapping[str, Any]) -> dict[str, Any]:

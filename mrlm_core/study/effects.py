@@ -136,6 +136,8 @@ def order_fails(claim: Claim, there: Sequence[Pair], source: Source) -> dict[str
     drawn, _ = panel(source, names, claim.metrics)
     p_values = {}
     for metric in claim.metrics if drawn else ():
+        if all(drawn[name, metric].value == 1 for name in names):  # the list is as long as the catalogue
+            continue
         holds = np.all([drawn[pair.over, metric].draws > drawn[pair.under, metric].draws
                         for pair in there if pair.metrics == (metric,)], axis=0)
         p_values[metric] = (1 + int(np.sum(~holds))) / (len(holds) + 1)
@@ -152,9 +154,11 @@ def trend(claim: Claim, there: Sequence[Pair], source: Source) -> str:
         by_split = pd.concat([values(source.done(name), metric).mean(axis=1) for name in names], axis=1).dropna()
         if len(by_split) < 2:
             return ""
+        if (by_split == 1).all(axis=None):
+            continue
         found = stats.page_trend_test(by_split.to_numpy(), predicted_ranks=range(len(names), 0, -1))
         p_values.append(f"{found.pvalue:.2g} at {named(metric)}")
-    return f"; trend over splits, Page's p = {listed(p_values)}"
+    return f"; trend over splits, Page's p = {listed(p_values)}" if p_values else ""
 
 
 def _timed(records: Sequence[RunRecord]) -> bool:

@@ -97,8 +97,8 @@ def unseen(tested: Family) -> str:
 
     Half of the 95% interval of the ratio of the lower mean to the higher, so that it is a share of the higher.
     """
-    widths = [half_width(effect.ratio.turned_below_1()) for effect, alone in
-              zip(tested.effects, tested.alone, strict=True) if not alone]
+    widths = [half_width(effect.ratio.turned_below_1()) if np.isfinite(effect.ratio.value) else np.inf
+              for effect, alone in zip(tested.effects, tested.alone, strict=True) if not alone]
     if not widths:
         return ""
     usual, widest = (f"{width:.0%}" if np.isfinite(width) else "any size"  # where the higher one may be 0
@@ -119,7 +119,8 @@ def of_order(claim: Claim, there: Sequence[Pair], p_values: Mapping[str, float],
     if not p_values:
         return ""
     first = {pair.over for pair in there}
-    part = f"{first.pop()} first of all" if len(first) == 1 else f"all of the order{' at hand' * (not whole)}"
+    one = len({over for over, _ in claim.test["compare"]}) == 1  # else a part of an order may begin with one
+    part = f"{first.pop()} first of all" if one else f"all of the order{' at hand' * (not whole)}"
     shares = listed([f"{1 - p:.1%} at {named(metric)}" for metric, p in p_values.items()])
     return f"; {part} in {shares} of the repetitions"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from mrlm_core.baselines import registry
 from mrlm_core.baselines.rows_paper import ORDER
 from mrlm_core.evaluation.significance import Interval
@@ -128,6 +130,8 @@ def sign(gap: Interval) -> int:
 
 def words(gap: Interval) -> str:
     """``sign`` in words, for "A is ... B"."""
+    if np.isnan(gap.mean):
+        return "on no split together with"
     return {1: "above", -1: "below", 0: "about level with"}[sign(gap)]
 
 

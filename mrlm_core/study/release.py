@@ -55,7 +55,7 @@ def make_release(
     """Tune and run every model of the comparison, releasing each as it ends; stopped, it goes on from there.
 
     Or the models ``only``, in their order; the others stay as they are, released or pending. Raises ConfigError for a
-    name that is not in the comparison.
+    name that is not in the comparison, and for some models by another search than that of the others' release.
 
     What was released under the same plan counts as done, also on another machine: records whose key (spec, data, code)
     is the same, trials of the same search. So does what was released with fewer splits or repeats, and what a release
@@ -69,6 +69,8 @@ def make_release(
     specs = sorted(specs, key=lambda spec: ORDER.index(registry.row(spec.model).family))
     models = list(dict.fromkeys(spec.model for spec in specs))
     asked = [_compared(model, models) for model in only] or models
+    if only:
+        _check_searched_alike(data.name, plan)
     steps = [_Step([spec for spec in specs if spec.model == model]) for model in asked]
     progress = _Progress(data.name, plan, models, asked)
     left = len(asked)
@@ -86,6 +88,16 @@ def make_release(
             left -= 1
             say(f"{step.model}: {len(own)} runs, {sum(r.failed for r in own)} failed or not run; {left} models to go")
     return released(data.name)
+
+
+def _check_searched_alike(name: str, plan: Plan) -> None:
+    """Raise ConfigError where models were released by another search: beside these they could not stay."""
+    if name in released_datasets() and not plan.searches_as(there := released(name).plan):
+        options = f"--preset {there['preset']} --trials {there['trials']}"
+        options += "" if there["seconds"] is None else f" --minutes {there['seconds'] / 60:g}"
+        raise ConfigError(problem(f"book/results/{name}", f"models searched as those that are there: {options}",
+                                  "another preset, number of trials or time",
+                                  "Give these options; or leave --models out, to release all models anew."))
 
 
 def _compared(model: str, models: Sequence[str]) -> str:

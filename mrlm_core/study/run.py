@@ -37,21 +37,26 @@ Spec = TypeVar("Spec")
 Result = TypeVar("Result")
 
 
-def run_or_load(spec: RunSpec, fixed_ratio: float | None = None) -> RunRecord:
+CHECKPOINT = "checkpoint"  # in a record's folder: from here a training that was killed goes on
+
+
+def run_or_load(spec: RunSpec, fixed_ratio: float | None = None, checkpoint: str = CHECKPOINT) -> RunRecord:
     """The record of ``spec``: from runs/ when this spec, data and code have one, else by running it now.
 
     With ``fixed_ratio`` the model is tested twice, the second time on ``fixed_test``; those metrics are the columns
     ``fixed_...`` of ``per_user`` and their means ``data["fixed_test"]``, in a record of its own. It is also asked for
     its own training positives, among all items: ``data["training"]``; ``gap_...`` is that minus the fixed test, user by
-    user. A ConfigError or DatasetError (the user's mistake) is raised; any other failure becomes a failed record.
+    user. ``checkpoint`` is the name of the folder in which the training is kept while it lasts. A ConfigError or
+    DatasetError (the user's mistake) is raised; any other failure becomes a failed record.
     """
     dataset = dataset_of(spec)
     run = partial(_run, spec, dataset, fixed_ratio=fixed_ratio)
-    return kept(spec, dataset, record_folder(spec, dataset, fixed_ratio), run)
+    return kept(spec, dataset, record_folder(spec, dataset, fixed_ratio), run, checkpoint=checkpoint)
 
 
 def kept(
-    spec: RunSpec, dataset: Dataset, folder: Path, run: Run, more: Mapping[str, Any] | None = None
+    spec: RunSpec, dataset: Dataset, folder: Path, run: Run, more: Mapping[str, Any] | None = None,
+    checkpoint: str = CHECKPOINT,
 ) -> RunRecord:
     """The record in ``folder``, or what ``run`` (stages, checkpoint folder) gives, kept there; as ``run_or_load``.
 
@@ -65,19 +70,22 @@ def kept(
     if lacking:  # not kept: the dataset may be made anew with what is missing
         return RunRecord(folder, {**data, **_nothing("not run", lacking)}, None)
     stages = Stages()
-    data["resumed"] = (folder / "checkpoint").exists()  # then the stages tell of a part of the training only
+    data["resumed"] = (folder / checkpoint).exists()  # then the stages tell of a part of the training only
     try:
-        result, per_user = run(stages, folder / "checkpoint")
+        result, per_user = run(stages, folder / checkpoint)
     except OutOfTime:  # a record that went on from here would tell of a part of the training's time only
-        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        shutil.rmtree(folder / checkpoint, ignore_errors=True)
         raise
     except (ConfigError, DatasetError):
         raise
     except Exception as error:  # a diverged training too: recorded, shown as failed in every table
+        meanwhile = load_record(folder)  # another process may have ended the same run, and taken its checkpoint away
+        if meanwhile is not None and not meanwhile.failed:
+            return meanwhile
         failure = _nothing("failed", f"{type(error).__name__}: {error}")
         return save_record(folder, {**data, **failure, "stages": stages.rows}, None)
     record = save_record(folder, {**data, **result, "status": "done", "stages": stages.rows}, per_user)
-    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    shutil.rmtree(folder / checkpoint, ignore_errors=True)
     return record
 
 

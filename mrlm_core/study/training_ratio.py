@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mrlm_core.evaluation.significance import Interval
 from mrlm_core.study import panel
-from mrlm_core.study.comparison import settings_for
+from mrlm_core.study.comparison import fair
 from mrlm_core.study.figures import MARKERS, canvas
 from mrlm_core.study.findings import listed, named, sign, stopped_soon
 from mrlm_core.study.paper_tables import PAPER_DATASETS, paper_numbers
@@ -26,12 +26,12 @@ PAPER_METRIC = "auc@100"  # of Fig. 5, the only one whose numbers the text print
 def ratio_specs(base: RunSpec, models: Sequence[str], ratios: Sequence[float], seeds: int) -> list[RunSpec]:
     """Every model at every training ratio on ``seeds`` splits; the rest of ``base`` stays, validation share included.
 
-    Settings of ``base`` are MRLM's and reach the others as ``settings_for`` says. Raises ConfigError for a model that
+    Settings of ``base`` are MRLM's and reach the others as ``fair`` says. Raises ConfigError for a model that
     does not exist.
     """
     return [
         RunSpec(base.dataset, name, split_seed=seed, seed=seed, preset=base.preset,
-                settings={**settings_for(name, base.settings), SETTING: ratio})
+                **fair(name, base.preset, {**base.settings, SETTING: ratio}))
         for name in models for ratio in ratios for seed in range(seeds)
     ]
 
@@ -62,7 +62,7 @@ def steps(records: Sequence[RunRecord], metric: str, prefix: str = FIXED) -> pd.
         for low, high in zip(list(by_ratio)[:-1], list(by_ratio)[1:], strict=True):
             gap = _change(records, model, low, high, prefix + metric)
             rows.append({"model": model, "step": f"{low:.0%} to {high:.0%}", **vars(gap)})
-    return pd.DataFrame(rows).set_index(["model", "step"])
+    return pd.DataFrame(rows, columns=["model", "step", "mean", "low", "high"]).set_index(["model", "step"])
 
 
 def test_set_effect(records: Sequence[RunRecord], metric: str) -> pd.DataFrame:
@@ -102,9 +102,11 @@ def ratio_figure(table: pd.DataFrame, metric: str, title: str, paper: pd.Series 
 
 def sentences(records: Sequence[RunRecord], metric: str) -> list[str]:
     """What each arm shows on ``metric``: the best ratio, the change at the last step, and the paper's beside it."""
-    failed = sum(record.failed for record in records)
+    failed = sum(record.failed and not record.lack for record in records)
     done = [record for record in records if not record.failed]
     text = [f"{failed} runs failed."] if failed else []
+    lacking = {record.label: record.lack for record in records if record.lack}
+    text += [f"{label} was not run: {lack}." for label, lack in lacking.items()]
     if not done:
         return [*text, "No model has run."]
     return [*text, *_last_step(done, metric), *_paper(done), *stopped_soon(done)]

@@ -33,9 +33,8 @@ def outcome(trials: pd.DataFrame) -> pd.DataFrame:
     rows = {}
     for model, both in trials.groupby("model", sort=False):
         own, finals = both[both["trial"] < FINALS], both[both["trial"] >= FINALS]
-        ranked = finals if finals["value"].notna().any() else own
         values = own.set_index("trial")["value"]
-        best = None if values.isna().all() else ranked["hyperparameters"].iloc[int(np.nanargmax(ranked["value"]))]
+        best = None if values.isna().all() else _chosen(own, finals)
         is_default = finals["hyperparameters"] == as_json({})
         rows[model] = {
             "tried": len(own), "failed": int(values.isna().sum()), "stopped": int((own["error"] == STOPPED).sum()),
@@ -46,6 +45,25 @@ def outcome(trials: pd.DataFrame) -> pd.DataFrame:
             "chosen": "none ran" if best is None else _readable(best),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="Model")
+
+
+def _chosen(own: pd.DataFrame, finals: pd.DataFrame) -> str:
+    """The settings that ``tune`` takes: of the finals, where the default or the best other was stopped and they ran.
+
+    Finals may be of a search that went on afterwards and found what was not stopped. Where they failed, the default
+    stays.
+    """
+    best = _first_best(own)
+    others = own[own["trial"] != 0]
+    rivals = [own[own["trial"] == 0], others.loc[[_first_best(others)]] if others["value"].notna().any() else others]
+    stopped = len(rivals[1]) > 0 and (pd.concat(rivals)["error"] == STOPPED).any()
+    if not stopped or finals.empty:
+        return str(own.loc[best, "hyperparameters"])
+    return as_json({}) if finals["value"].isna().all() else str(finals.loc[_first_best(finals), "hyperparameters"])
+
+
+def _first_best(trials: pd.DataFrame) -> Any:
+    return trials["value"].astype(float).idxmax()
 
 
 def undecided(trials: pd.DataFrame) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from mrlm_core.errors import UserError, problem
 from mrlm_core.study.inputs import missing
 from mrlm_core.study.key import run_key
 from mrlm_core.study.record import RunRecord, device
-from mrlm_core.study.run import run_or_load
+from mrlm_core.study.run import CHECKPOINT, dataset_of, record_folder, run_or_load
 from mrlm_core.study.spec import RunSpec
 from mrlm_core.study.trials import COLUMNS, FINALS, STOPPED, TO_ITS_END, as_json
 from mrlm_core.training.time_limit import ENDLESS, OutOfTime, within
@@ -170,11 +171,18 @@ def _tell(
 
 
 def _score(spec: RunSpec, values: Mapping[str, Any], share: float) -> tuple[float | None, float, str]:
-    """Validation Recall with ``values`` (None if it failed), the seconds that count, and the error or STOPPED."""
-    started = time.process_time()
+    """Validation Recall with ``values`` (None if it failed), the seconds that count, and the error or STOPPED.
+
+    A trial whose time is limited begins anew: what a killed one, or a run without a limit, had reached took time that
+    nobody counted.
+    """
+    started, wanted = time.process_time(), with_values(spec, values)
+    own = CHECKPOINT if share == ENDLESS else f"{CHECKPOINT}-of-a-trial"
     try:
+        if own != CHECKPOINT:
+            shutil.rmtree(record_folder(wanted, dataset_of(wanted)) / own, ignore_errors=True)
         with within(share):
-            record = run_or_load(with_values(spec, values))
+            record = run_or_load(wanted, checkpoint=own)
     except OutOfTime as stopped:
         return stopped.best_score, stopped.seconds, STOPPED
     except UserError as refused:  # values that the model cannot take

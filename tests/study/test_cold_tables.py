@@ -113,6 +113,9 @@ def test_sentences_name_who_leads_and_who_is_no_better_than_chance() -> None:
     told_of = [text for text in said[2:] if "C" in text.replace(",", "").split()]
     assert [text[:27] for text in told_of] == ["What luck alone can do amon"], "it knows nothing of them"
     assert any(text.startswith("B: 0.0000") for text in said)
+    none = buckets.assign(mean=buckets["mean"].where(buckets["bucket"] != "0", 0.0))
+    assert next(cold_tables.sentences(none, cold, KNOWS)) == (
+        "On items with the fewest training positives (0) no model finds any.")
     assert said[-1].startswith("From one split")
     twice = {view: table.assign(splits=2) for view, table in cold.items()}
     assert list(cold_tables.sentences(buckets, twice, KNOWS, method="B")) == said[:-1]

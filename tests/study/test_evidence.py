@@ -120,6 +120,17 @@ def test_where_a_mean_may_be_0_any_size_could_pass_unseen() -> None:
     found = verdict("C02", apart)
     assert found.verdict == NOT
     assert "differences of up to any size could pass unseen" in found.evidence
+    nothing = Source("shop", {name: runs(name, 0.2) for name in ("MRLM", "CKE+")})
+    for run in [*nothing.records["MRLM"], *nothing.records["CKE+"]]:
+        run.per_user[:] = 0.0
+    assert "differences of up to any size could pass unseen" in verdict("C02", nothing).evidence
+
+
+def test_where_a_plus_is_the_same_model_the_papers_size_is_still_that_of_the_plus() -> None:
+    theirs = claims.level("MRLM", "recall@100", "ML20M") / claims.level("CKE+", "recall@100", "ML20M")
+    where = source("movielens", MRLM=0.3 * theirs, CKE=0.3)
+    where.records["CKE+"] = not_run("CKE+", f"{claims._SAME}CKE: nothing more to read")
+    assert verdict("C02", where).verdict == REPRODUCED
 
 
 def test_headline_prefers_what_was_tested_on_the_papers_kind_of_data_on_several_splits() -> None:

@@ -72,3 +72,13 @@ def test_findings_of_few_models_leave_out_what_is_not_there() -> None:
 def test_difference_is_paired() -> None:
     gap = difference(ALL, "recall@20", "EASE", "Popularity")
     np.testing.assert_allclose([gap.mean, gap.low, gap.high], 0.15, atol=1e-12)
+
+
+def test_models_without_a_common_split_are_not_called_level() -> None:
+    there = _records("U-GFRL", 0.12)
+    moved = [run.data["spec"] | {"split_seed": 7 + run.data["spec"]["seed"]} for run in _records("MRLM", 0.13)]
+    elsewhere = [RunRecord(run.folder, run.data | {"spec": spec}, run.per_user)
+                 for run, spec in zip(_records("MRLM", 0.13), moved, strict=True)]
+    text = " ".join(findings([*there, *elsewhere], "recall@20"))
+    assert "on no split together with" in text
+    assert "about level" not in text

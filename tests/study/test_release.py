@@ -183,7 +183,10 @@ def test_only_the_models_asked_for_are_run_and_the_others_stay(
         make_release("shop", PLAN, only=["iALS"])
     with pytest.raises(ConfigError, match=r"EAS.*EASE"):
         make_release("shop", PLAN, only=["EAS"])
+    with pytest.raises(ConfigError, match="--preset tiny --trials 3,"):  # would drop EASE, which was searched
+        make_release("shop", replace(PLAN, trials=1, seconds=60.0), only=["ItemKNN"])
     assert released(NAME).pending == ["ItemKNN"]
+    assert [record.label for record in released(NAME).records] == ["Popularity"] * 2 + ["EASE"] * 2
 
 
 def test_two_releases_at_once_leave_what_the_other_has_written(

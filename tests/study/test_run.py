@@ -15,6 +15,8 @@ from mrlm_core.baselines.popularity import Popularity
 from mrlm_core.datasets import load_dataset
 from mrlm_core.errors import ConfigError, DatasetError
 from mrlm_core.study import RunSpec, record, run, run_many, run_or_load
+from mrlm_core.study.cold import cold_specs
+from mrlm_core.study.comparison import comparison
 from mrlm_core.study.key import modules_of, run_key
 from mrlm_core.study.record import load_record, load_records
 from mrlm_core.training import fit as fit_loop
@@ -109,6 +111,21 @@ def test_failure_is_recorded_and_the_rest_go_on(workspace: Path, monkeypatch: py
     assert not run_or_load(specs[0]).failed, "a failed run is tried again"
 
 
+def test_a_run_that_another_process_ended_meanwhile_is_not_made_a_failed_one(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, fit = RunSpec("shop", "Popularity", preset="tiny", seed=4), Popularity.fit
+
+    def beaten(*_: object) -> None:
+        monkeypatch.setattr(Popularity, "fit", fit)
+        run_or_load(spec)
+        raise FileNotFoundError("the checkpoint that the other one took away")
+
+    monkeypatch.setattr(Popularity, "fit", beaten)
+    assert not run_or_load(spec).failed
+    assert not run_or_load(spec).failed
+
+
 def test_a_diverged_training_is_a_failed_record(workspace: Path) -> None:
     settings = {**FAST, "training.learning_rate": 1e30, "model.output_activation": "linear"}
     record = run_or_load(replace(MRLM, settings=settings))
@@ -163,6 +180,13 @@ def test_a_record_of_another_backend_is_another_record(workspace: Path, monkeypa
 def test_a_baselines_record_does_not_depend_on_the_preset(workspace: Path) -> None:
     records = [run_or_load(RunSpec("shop", "EASE", preset=name)) for name in ("tiny", "laptop")]
     assert records[0].folder == records[1].folder
+
+
+def test_a_model_that_has_mrlms_sizes_follows_the_preset_in_a_comparison() -> None:
+    usual, tiny = (comparison("shop", name, 1, ["MRLM-R", "EASE"]) for name in ("laptop", "tiny"))
+    assert [spec.hyperparameters for spec in usual] == [{}, {}]
+    assert [spec.hyperparameters for spec in tiny] == [{"preset": "tiny"}, {}]
+    assert cold_specs("shop", ["MRLM-R"], 1, 0.1, preset="paper")[0].run.hyperparameters == {"preset": "paper"}
 
 
 @pytest.mark.parametrize(

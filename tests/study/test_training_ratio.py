@@ -170,6 +170,12 @@ def test_sentences_tell_the_arms_apart() -> None:
     failed = made("EASE", {0.7: 0.1}, {0.7: 0.1}, failed=True)
     assert training_ratio.sentences(failed, "recall@20") == ["2 runs failed.", "No model has run."]
     assert training_ratio.sentences([*RECORDS, *failed], "recall@20")[0] == "2 runs failed."
+    lacking = [RunRecord(run.folder, run.data | {"status": "not run", "error": "needs text"}, None) for run in failed]
+    assert training_ratio.sentences([*RECORDS, *lacking], "recall@20")[0] == "EASE was not run: needs text."
+
+
+def test_of_one_ratio_there_is_no_step() -> None:
+    assert training_ratio.steps(made("EASE", {0.7: 0.1}, {0.7: 0.1}), "recall@20").empty
 
 
 def test_sentences_name_a_training_that_ended_at_its_count_of_epochs() -> None:

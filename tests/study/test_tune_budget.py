@@ -17,6 +17,7 @@ from mrlm_core.study import RunSpec, release, run, run_or_load, tune
 from mrlm_core.study.key import run_key
 from mrlm_core.study.trials import COLUMNS, FINALS, STOPPED, TO_ITS_END, best_so_far, outcome, undecided
 from mrlm_core.study.tune import SearchError, trials_of, tuned
+from mrlm_core.training import fit as fit_loop
 from mrlm_core.training.time_limit import OutOfTime, within
 
 
@@ -137,6 +138,45 @@ def test_where_every_final_fails_the_default_stays(
     search = tune.tune(replace(ease, split_seed=21), shop, 2, 100.0)
     assert search.best.hyperparameters == {}
     assert list(search.trials["state"]) == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
+    assert outcome(search.trials).loc["EASE", "chosen"] == "the default"
+
+
+def test_a_search_that_goes_on_and_finds_what_was_not_stopped_takes_it_and_says_so(
+    shop: Dataset, ease: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The finals of the shorter search are of settings that no longer lead."""
+    scores = iter([(0.20, 1.0, ""), (0.21, 1.0, STOPPED), (0.20, 1.0, ""), (0.25, 1.0, ""), (0.30, 1.0, "")])
+    monkeypatch.setattr(tune, "_score", lambda spec, values, share: next(scores))
+    spec = replace(ease, split_seed=31)
+    assert len(tune.tune(spec, shop, 2, 100.0).trials) == 4
+    longer = tune.tune(spec, shop, 3, 100.0)
+    assert longer.best.hyperparameters == json.loads(longer.trials["hyperparameters"][2])
+    assert outcome(longer.trials).loc["EASE", "chosen"] == f"l2 {longer.best.hyperparameters['l2']:.3g}"
+
+
+def test_a_trial_whose_time_is_limited_does_not_go_on_from_what_nobody_counted(
+    shop: Dataset, ease: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of the same settings was killed before the search, which neither takes its checkpoint nor removes it."""
+    spec = replace(ease, model="Mult-VAE", hyperparameters={"max_epochs": 20})
+    folder, save = run.record_folder(spec, shop), fit_loop._save
+    fresh = tune._score(spec, {}, 1e-3)
+
+    def save_and_die(*arguments: object) -> None:
+        save(*arguments)
+        saved.append(1)
+        if len(saved) == 10:
+            raise KeyboardInterrupt
+
+    for limit in (1e9, 1e6):  # a run, and a trial of another search
+        saved: list[int] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(fit_loop, "_save", save_and_die)
+            with pytest.raises(KeyboardInterrupt):
+                run_or_load(spec) if limit == 1e9 else tune._score(spec, {}, limit)
+        value, _, error = tune._score(spec, {}, 1e-3)
+        assert (value, error) == (fresh[0], STOPPED)
+        assert [path.name for path in folder.iterdir()] == ["checkpoint"]
 
 
 def test_the_limit_of_a_trial_is_that_of_the_model_and_not_of_what_it_is_fed(shop: Dataset, ease: RunSpec) -> None:

@@ -167,6 +167,8 @@ def test_modalities_take_the_papers_percentage_of_their_letter() -> None:
     swapped = {**exact, "image_alone": exact["knowledge_alone"]}
     assert verdict("C20", source(**swapped)).verdict == CONTRADICTED
     assert "2 metrics" not in order.evidence
+    part = verdict("C20", source(**{name: exact[name] for name in ("text_alone", "image_alone")}))
+    assert "first of all" not in part.evidence
     assert "4 metrics on average" in verdict("C21", source(**exact)).evidence
 
 
@@ -225,6 +227,13 @@ def test_a_claimed_order_holds_where_all_of_it_does_at_once() -> None:
     first = verdict("C33", source(**{**models, "CKEplus": 0.4}))
     assert first.verdict == REPRODUCED
     assert "CKE+ first of all in 100.0% at Recall@10" in first.evidence
+    small = source(**{**models, "CKEplus": 0.4})
+    for run in [run for runs_of in small.records.values() for run in runs_of]:
+        run.per_user["recall@100"] = 1.0
+    full = verdict("C33", small)
+    assert full.verdict == UNTESTED, "of four metrics one can put nobody first"
+    assert "a larger catalogue (Recall@100 is 1 for everyone)" in full.evidence
+    assert "at Recall@100" not in full.evidence.split("first of all")[1]
     level = verdict("C33", source(**models))
     assert level.verdict == NOT
     assert "differences of " in level.evidence.split("could pass unseen")[0]
