@@ -12,13 +12,15 @@ from mrlm_core.study.claims import claims
 from mrlm_core.study.released_chapters import in_full
 
 PAGE = "answers.md"  # in book/; what is gathered is put below its text
+RELEASED = "12_released_results"  # of all datasets, whichever part it stands in
 SECTION = "## What this says"  # of a chapter: the cell below it computes the sentences
 VERDICT = "09_verdict"
+FIRST = (VERDICT, RELEASED)
 _WORDS = re.compile(r"\*\*\d+ ([a-z ]+)\*\* \((C\d\d(?:, C\d\d)*)\)")  # as verdict_tables.sentences has them
 
 
 def answers(chapters: Mapping[str, Sequence[Path]]) -> str:
-    """The questions of each executed chapter and below them what it came to, by dataset; the verdicts come first.
+    """The questions of each executed chapter and below them what it came to, by dataset; ``FIRST`` come first.
 
     Of a chapter that was executed in full as well the trimmed one is left out. Chapters without computed sentences do
     not appear.
@@ -27,13 +29,16 @@ def answers(chapters: Mapping[str, Sequence[Path]]) -> str:
     for name, paths in chapters.items():
         for path in paths:
             found.setdefault(path.stem, {})[name] = path
-    sections = [_section(stem, found[stem]) for stem in sorted(found, key=lambda stem: (stem != VERDICT, stem))]
+    order = [stem for stem in FIRST if stem in found] + sorted(set(found) - set(FIRST))
+    sections = [_section(stem, found[stem]) for stem in order]
     return "\n\n".join(section for section in sections if section)
 
 
 def _section(stem: str, found: Mapping[str, Path]) -> str:
     """One chapter's heading, questions and answers; empty where no dataset has an answer."""
     parts = {name: path for name, path in found.items() if in_full(name) not in found}
+    if stem == RELEASED:
+        parts = dict(list(parts.items())[:1])
     read = {name: json.loads(path.read_text(encoding="utf-8"))["cells"] for name, path in parts.items()}
     told = {name: answer for name, cells in read.items() if (answer := _answer(cells))}
     if not told:
@@ -46,16 +51,25 @@ def _section(stem: str, found: Mapping[str, Path]) -> str:
 
 
 def _answer(cells: Sequence[Mapping[str, Any]]) -> str:
-    """The Markdown that the cell below the section's heading put out; empty where there is none."""
-    places = [place for place, cell in enumerate(cells) if "".join(cell["source"]).startswith(SECTION)]
-    outputs = [output for place in places for output in cells[place + 1].get("outputs", [])]
+    """The Markdown that the cell below the section's heading put out; empty where there is none.
+
+    Before it what the section says of its words, after a first sentence on where they come from.
+    """
+    place = next((place for place, cell in enumerate(cells) if "".join(cell["source"]).startswith(SECTION)), None)
+    if place is None:
+        return ""
+    outputs = cells[place + 1].get("outputs", [])
     texts = ["".join(output.get("data", {}).get("text/markdown", "")) for output in outputs]
-    return "\n\n".join(text for text in texts if text)
+    told = [text for text in texts if text]
+    _, _, words = "".join(cells[place]["source"]).removeprefix(SECTION).strip().partition(". ")
+    answer = "\n\n".join([words, *told] if words and told else told)
+    return answer.replace("](../../", "](")  # chapters lie two folders below this page
 
 
 def _block(name: str, stem: str, answer: str, is_open: bool) -> str:
     link = f"[The chapter](executed/{name}/{stem}.ipynb) has the tables and figures behind it."
-    lines = [f":::{{dropdown}} {name}", *([":open:"] if is_open else []), "", answer, *_named(answer), "", link, ":::"]
+    title = "all released datasets" if stem == RELEASED else name
+    lines = [f":::{{dropdown}} {title}", *([":open:"] if is_open else []), "", answer, *_named(answer), "", link, ":::"]
     return "\n".join(lines)
 
 

@@ -151,8 +151,9 @@ def sentences(
             yield _on_blind(name, rows, f"Recall@{cutoffs[KNOWN]} {KNOWN}")
     if ignorant := [name for name in rows[WITHIN] if not known.get(name)]:
         lucky = max(ignorant, key=lambda name: abs(rows[WITHIN][name]["above"]))
-        yield (f"What luck alone can do {WITHIN}: {lucky}, which knows nothing of them, is "
-               f"{rows[WITHIN][lucky]['above']:+.4f} from random order; a model no further from it may have had luck.")
+        yield (f"What comes of no knowledge {WITHIN}, but of luck or of the order in which items are numbered: "
+               f"{lucky}, which knows nothing of them, is {rows[WITHIN][lucky]['above']:+.4f} from random order; a "
+               "model no further from it need know no more.")
     if any(table["splits"].max() == 1 for table in cold.values()):
         yield ("From one split: an order of the cold items that is much alike for all users is above or below chance "
                "by its luck with a few items, which an interval over users does not show.")

@@ -19,7 +19,8 @@ Means = dict[str, Interval]
 REPAIRED, RIVALS = "MRLM-R", ("iALS", "EASE", "VBPR")  # chapter 11's variant, and what it was made to beat
 # What the method must beat for its gain to be its own: the crowd, its input, itself without parts of it.
 INITIAL = "Initial vectors (cosine)"  # what the method is fed, ranked by itself
-REFERENCES = ("Popularity", INITIAL, "U-GFRL", "MRLM, permuted clusters")
+GLOBAL, CONTROL = "U-GFRL", "MRLM, permuted clusters"
+REFERENCES = ("Popularity", INITIAL, GLOBAL, CONTROL)
 
 
 def findings(records: Sequence[RunRecord], metric: str) -> list[str]:
@@ -51,15 +52,21 @@ def _winner(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator
     first, *others = means
     n = len({panel.split_of(record) for record in records if record.label == first and not record.failed})
     text = f"Best at {named(metric)} of {len(means)}: **{first}**, {means[first]} over {n} split{'s' * (n > 1)}"
-    level = [name for name in others if not sign(difference(records, metric, first, name))]
+    gaps = {name: difference(records, metric, first, name) for name in others}
+    level = [name for name, gap in gaps.items() if not sign(gap) and not np.isnan(gap.mean)]
     yield text + (f"; not told apart from it: {listed(level)}." if level else ", clear of all others.")
 
 
 def _method(records: Sequence[RunRecord], metric: str, means: Means) -> Iterator[str]:
     if METHOD not in means:
+        yield f"{METHOD} has not run on this dataset."
         return
     place = list(means).index(METHOD) + 1
     yield f"{METHOD} is number {place}, {means[METHOD]}."
+    if {GLOBAL, CONTROL} <= set(means) and difference(records, metric, METHOD, GLOBAL).low <= 0:
+        cost = difference(records, metric, METHOD, CONTROL)
+        yield (f"There is no gain over {GLOBAL}, which reads no modality, for the clusters to explain; {METHOD} is "
+               f"{words(cost)} itself with clusters permuted among items, {cost}.")
     others = [name for name in (next(iter(means)), *REFERENCES) if name in means and name != METHOD]
     for name in dict.fromkeys(others):
         gap = difference(records, metric, METHOD, name)
@@ -108,8 +115,8 @@ def stopped_soon(records: Sequence[RunRecord]) -> Iterator[str]:
     if len(ran) > 1 and all(runs and cut_short(runs) == len(runs) for runs in ran.values()):
         told = [f"all {len(ran)}, in every run"]
     if told:
-        yield (f"Trained for less than validation asked for, by their count of epochs or before {PATIENCE} epochs had "
-               f"brought nothing better, so that they might rank higher: {listed(told)}.")
+        yield (f"Stopped by a limit on epochs while validation had still risen within the last {PATIENCE}, so that "
+               f"they might rank higher: {listed(told)}.")
 
 
 def cut_short(runs: Sequence[RunRecord]) -> int:
@@ -132,7 +139,7 @@ def words(gap: Interval) -> str:
     """``sign`` in words, for "A is ... B"."""
     if np.isnan(gap.mean):
         return "on no split together with"
-    return {1: "above", -1: "below", 0: "about level with"}[sign(gap)]
+    return {1: "above", -1: "below", 0: "not told apart from"}[sign(gap)]
 
 
 def against(gaps: Mapping[str, Interval]) -> str:

@@ -50,8 +50,8 @@ def ranks(records: Sequence[RunRecord], measure: str, cutoff: int, dataset: str)
 def beside(records: Sequence[RunRecord], measure: str, cutoffs: Sequence[int], dataset: str) -> pd.DataFrame:
     """Table 3 (``recall``) or 4 (``auc``): each model's value in the paper and ours, by cutoff, with their places.
 
-    Ours is "mean [low, high]"; the places, after #, are among the models that both have. A model of one side alone has
-    no place and a dash on the other. The first column says how faithful our model is.
+    Ours is "mean [low, high]"; the places, after #, are among the models that both have, if these are two or more. A
+    model of one side alone has no place and a dash on the other. The first column says how faithful our model is.
     """
     paper = paper_table(MEASURES[measure])[dataset]
     text = compact(records, [f"{measure}@{cutoff}" for cutoff in cutoffs])
@@ -62,7 +62,7 @@ def beside(records: Sequence[RunRecord], measure: str, cutoffs: Sequence[int], d
         theirs = {name: f"{paper.loc[name, cutoff]:.4f}" for name in paper.index}
         mine = text[f"{measure}@{cutoff}"].to_dict()
         for who, values in (("paper", theirs), ("ours", mine)):
-            place = {name: f" #{places.loc[name, who]}" for name in places.index}
+            place = {name: f" #{places.loc[name, who]}" for name in places.index if len(places) > 1}
             columns[f"N = {cutoff}", who] = [values.get(name, "-") + place.get(name, "") for name in models]
     return pd.DataFrame(columns, index=pd.Index(models, name="Model"))
 

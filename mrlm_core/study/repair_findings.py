@@ -111,7 +111,7 @@ def _on_bucket(records: Sequence[RunRecord], ends: Sequence[int], n: int, table:
     count = f"{table['positives'].iloc[0]:.0f} test positives a run"
     where = f"Recall@{n} on items with {bucket} training positives ({count})"
     if not table["mean"].any():
-        return f"{where}: 0 for all models."
+        return f"{where}: 0 for all models of this chapter."
     told_of = []
     for name in (END, REPAIRED):
         gaps = cold_tables.bucket_gaps(records, ends, n, name, (*RIVALS, PRINTED, INITIAL)).get(bucket)

@@ -120,12 +120,14 @@ def sentences(table: pd.DataFrame, metric: str, usual: float) -> list[str]:
     options = table.drop(index=RESEEDED).dropna(subset="difference")
     if options.empty:
         return ["No option was run."]
+    same = (options[["difference", "low", "high"]] == 0).all(axis="columns")
     moved = options.loc[clear(table).loc[options.index], "difference"]
     first, most = options.index[0], options["difference"].iloc[0]
     text = [f"{named(metric)} is {usual:.4f} as it is; another training seed alone moves it by "
             f"{table['difference'][RESEEDED]:+.4f}.",
-            f"Of {len(options)} options, {len(moved)} move it clear of 0 and further than the interval of one other "
-            f"seed reaches: {(moved > 0).sum()} up, {(moved < 0).sum()} down.",
+            f"Of {len(options)} options, {same.sum()} make no difference to anyone here. {len(moved)} move it clear of "
+            "0 and further than the interval of one other seed reaches: "
+            f"{(moved > 0).sum()} up, {(moved < 0).sum()} down.",
             f"Furthest goes **{first}**: {most:+.4f}, {most / usual:+.0%} of the whole."]
     failed = table.index[table["difference"].isna()]
     return text + ([f"Failed: {listed(list(failed))}."] if len(failed) else [])

@@ -27,9 +27,9 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def outcome(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a model: settings tried, failed, stopped by the clock, minutes, the default's value, the best value,
-    where there was a final the values of the default and of the best other trained to their end, and the settings
-    chosen."""
+    """One row a model: settings tried, failed, stopped by the clock, minutes of the search and of the finals beyond it,
+    the default's value, the best value, where there was a final the values of the default and of the best other
+    trained to their end, and the settings chosen."""
     rows = {}
     for model, both in trials.groupby("model", sort=False):
         own, finals = both[both["trial"] < FINALS], both[both["trial"] >= FINALS]
@@ -38,7 +38,7 @@ def outcome(trials: pd.DataFrame) -> pd.DataFrame:
         is_default = finals["hyperparameters"] == as_json({})
         rows[model] = {
             "tried": len(own), "failed": int(values.isna().sum()), "stopped": int((own["error"] == STOPPED).sum()),
-            "minutes": both["seconds"].sum() / 60,
+            "minutes": own["seconds"].sum() / 60, "minutes of finals": finals["seconds"].sum() / 60,
             "default": values.get(0, np.nan), "best": values.max(),
             "default at its end": finals.loc[is_default, "value"].max(),
             "best other at its end": finals.loc[~is_default, "value"].max(),

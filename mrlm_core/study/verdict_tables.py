@@ -68,6 +68,8 @@ def _counts(chosen: Sequence[Verdict]) -> Iterator[str]:
     agree = len(groups[REPRODUCED]) + len(groups[DIRECTION])
     if tested:
         yield f"Of the {tested} that could be tested, {agree} hold at least in direction."
+        where = pd.Series([v.dataset for v in firm if v.verdict != UNTESTED]).value_counts(sort=False)
+        yield f"They were decided on {listed([f'{name} ({n})' for name, n in where.items()])}."
 
 
 def _splits(chosen: Sequence[Verdict]) -> Iterator[str]:
@@ -82,7 +84,7 @@ def _checks(checks: pd.DataFrame) -> Iterator[str]:
     wrong = [str(row["claim"]) for _, row in checks.iterrows() if row["agrees"] is False]
     judged = sum(row["agrees"] is not None for _, row in checks.iterrows())
     yield (f"Of {judged} numbers of the paper that follow from others of its numbers, {judged - len(wrong)} agree with "
-           f"them; those that do not bear on {listed(list(dict.fromkeys(wrong)))}.")
+           f"them{f'; the others concern {listed(list(dict.fromkeys(wrong)))}' if wrong else ''}.")
 
 
 def _link(chapter: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mrlm_core.study import verdict_tables
-from mrlm_core.study.answers import SECTION, VERDICT, answers
+from mrlm_core.study.answers import RELEASED, SECTION, VERDICT, answers
 from mrlm_core.study.claims import claims
 from mrlm_core.study.notebooks import chapter_sources
 from mrlm_core.study.verdicts import VERDICTS, Verdict
@@ -15,13 +15,15 @@ from mrlm_core.study.verdicts import VERDICTS, Verdict
 SILENT = "03_training"  # ends without a conclusion of its own
 
 
-def chapter(folder: Path, stem: str, *told: str, opening: str = "# A title\n\nText.\n\n- A question?") -> Path:
+def chapter(folder: Path, stem: str, *told: str, opening: str = "# A title\n\nText.\n\n- A question?",
+            words: str = "") -> Path:
     outputs = [nbformat.v4.new_output("display_data", {"text/markdown": text}) for text in told]
     cells = [nbformat.v4.new_markdown_cell(opening), nbformat.v4.new_code_cell("table", outputs=[
         nbformat.v4.new_output("display_data", {"text/markdown": "a table's caption"})])]
     if told:
-        cells += [nbformat.v4.new_markdown_cell(f"{SECTION}\n\nComputed."), nbformat.v4.new_code_cell("told", outputs=[
-            nbformat.v4.new_output("stream", name="stdout", text="a line of a log"), *outputs])]
+        log = nbformat.v4.new_output("stream", name="stdout", text="a line of a log")
+        cells += [nbformat.v4.new_markdown_cell(f"{SECTION}\n\nComputed.{words}"),
+                  nbformat.v4.new_code_cell("told", outputs=[log, *outputs])]
     folder.mkdir(exist_ok=True)
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / f"{stem}.ipynb")
     return folder / f"{stem}.ipynb"
@@ -39,9 +41,10 @@ def test_each_chapter_gives_its_questions_and_what_it_came_to_by_dataset(tmp_pat
 
 
 def test_verdicts_come_first_and_open(tmp_path):
-    made = [chapter(tmp_path / "one", stem, "Told.", opening=f"# {stem}") for stem in ("04_a", VERDICT, "10_b")]
+    made = [chapter(tmp_path / "one", stem, "Told.", opening=f"# {stem}") for stem in ("04_a", VERDICT, RELEASED)]
     text = answers({"one": made})
-    assert [line for line in text.splitlines() if line.startswith("#")] == ["## 09_verdict", "## 04_a", "## 10_b"]
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == [f"## {VERDICT}", f"## {RELEASED}", "## 04_a"]
     assert text.count(":open:") == 1
     assert text.index(":open:") < text.index("## 04_a")
 
@@ -53,6 +56,20 @@ def test_a_chapter_in_full_replaces_the_trimmed_one(tmp_path):
     assert "Whole." in four
     assert "Trimmed." not in four
     assert "Trimmed." in five
+
+
+def test_the_released_results_are_of_all_datasets_and_stand_there_once(tmp_path):
+    made = {name: [chapter(tmp_path / name, RELEASED, "The same.")] for name in ("one", "two")}
+    text = answers(made)
+    assert text.count("The same.") == 1
+    assert ":::{dropdown} all released datasets" in text
+
+
+def test_what_the_words_mean_stands_before_them(tmp_path):
+    words = " *Above* means [what it says](../../verdicts.md)."
+    text = answers({"one": [chapter(tmp_path / "one", "04_a", "A is above B.", words=words)]})
+    assert "\n\n*Above* means [what it says](verdicts.md).\n\nA is above B.\n" in text
+    assert "Computed" not in text
 
 
 def test_a_chapter_without_an_answer_does_not_appear(tmp_path):

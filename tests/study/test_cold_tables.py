@@ -111,7 +111,7 @@ def test_sentences_name_who_leads_and_who_is_no_better_than_chance() -> None:
     assert "random order gives 0.1250, A 0.7500" in among
     assert "Of 2 models that know something of a cold item 1 are above chance (A), 0 level with it, 1 below" in among
     told_of = [text for text in said[2:] if "C" in text.replace(",", "").split()]
-    assert [text[:27] for text in told_of] == ["What luck alone can do amon"], "it knows nothing of them"
+    assert [text[:27] for text in told_of] == ["What comes of no knowledge "], "it knows nothing of them"
     assert any(text.startswith("B: 0.0000") for text in said)
     none = buckets.assign(mean=buckets["mean"].where(buckets["bucket"] != "0", 0.0))
     assert next(cold_tables.sentences(none, cold, KNOWS)) == (

@@ -138,7 +138,7 @@ def test_an_effect_inside_that_of_the_seed_is_not_clear(records):
 def test_sentences_count_what_the_effects_say(records):
     effects = sensitivity.effects(records, "recall@20")
     text = " ".join(sensitivity.sentences(effects, "recall@20", 0.5))
-    assert "Of 3 options, 2 move it clear of 0" in text
+    assert "Of 3 options, 1 make no difference to anyone here. 2 move it clear of 0" in text
     assert "1 up, 1 down" in text
     assert f"**G02 down**: {effects['difference'].iloc[0]:.4f}, -40% of the whole" in text
     assert "Failed: G04 fails." in text

@@ -162,11 +162,14 @@ def test_sentences_tell_the_arms_apart() -> None:
     text = " ".join(training_ratio.sentences(RECORDS, "recall@20"))
     assert "From 70% to 75% of the ratings in training, Recall@20 of MRLM changes by -0.1000 as printed" in text
     assert "and by 0.1000 [0.1000, 0.1000] on the fixed test (more data helps)" in text
-    assert "What its full AUC is higher by for its own training positives changes by 0.0500 [0.0500, 0.0500]." in text
-    assert "It is best at 70% as printed, at 75% on the fixed test" in text
+    assert "which grows where it overfits, changes by 0.0500 [0.0500, 0.0500]." in text
+    assert "Its mean is highest at 70% as printed, at 75% on the fixed test" in text
     assert "Popularity changes by -0.1000 as printed" in text
     assert "(no difference that can be told)" in text
-    assert "AUC@100 as printed: falling at the last step MRLM, Popularity; the paper has MRLM falling by" in text
+    assert "AUC@100 as printed: MRLM rises 65% to 70%, falls 70% to 75% (" in text
+    assert "AUC@100 fixed test: MRLM rises 65% to 75% (" in text
+    paper = "The paper's MRLM rises 55% to 70%, falls 70% to 75% (0.8732, 0.8845, 0.8921, 0.8976, 0.8893)."
+    assert text.count(paper) == len(training_ratio.ARMS)
     failed = made("EASE", {0.7: 0.1}, {0.7: 0.1}, failed=True)
     assert training_ratio.sentences(failed, "recall@20") == ["2 runs failed.", "No model has run."]
     assert training_ratio.sentences([*RECORDS, *failed], "recall@20")[0] == "2 runs failed."
