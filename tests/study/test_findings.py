@@ -40,7 +40,7 @@ def test_findings_say_who_wins_and_what_the_method_beats() -> None:
     assert "Against MRLM, permuted clusters it is not told apart from: +0.0%" in text
     assert "no gain" not in text
     none = " ".join(findings([*ALL, *_records("U-GFRL", 0.14)], "recall@20"))  # beside 0.12: the same on average
-    assert "There is no gain over U-GFRL, which reads no modality, for the clusters to explain; MRLM is not told" in none
+    assert "There is no gain over U-GFRL, which reads no modality, for the clusters to explain; MRLM is not" in none
     assert "Best of the paper's baselines: CKE+" in text
     assert "Of these 4, 1 rank below plain popularity: CKE." in text
     assert "make of 2 models 1 better (CKE+); 0 worse; 1 no different (NARRE+)." in text
