@@ -237,8 +237,10 @@ def _check(config: StudyConfig) -> None:
     _choice("preference.form", p.form, PREFERENCE_FORMS)
     for key, value in settings_of(config).items():
         numbers = value if isinstance(value, tuple) else (value,)
-        if any(type(number) is int and number < 1 for number in numbers):
-            raise ConfigError(problem(f"setting {key!r}", "1 or more", repr(value), "Correct it."))
+        # Without latest items the literal form is the cosine of g_u and m_v; the others would be left with nothing.
+        least = 0 if key == "preference.latest_counts" and p.form == "literal" else 1
+        if any(type(number) is int and number < least for number in numbers):
+            raise ConfigError(problem(f"setting {key!r}", f"{least} or more", repr(value), "Correct it."))
     _between("model.theta_1", m.theta_1, 0, 1)
     _between("model.dropout", m.dropout, 0, 0.99)
     _between("preprocessing.ecnn_dropout", config.preprocessing.ecnn_dropout, 0, 0.99)

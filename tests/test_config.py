@@ -96,6 +96,8 @@ def test_settings_are_frozen():
         ("tiny", {"protocol.selection_cutoff": 30}, "selection_cutoff.*30"),
         ("tiny", {"training.batch_size": 0}, "training.batch_size.*1 or more.*0"),
         ("tiny", {"training.max_epochs": -1}, "training.max_epochs"),
+        ("tiny", {"preference.latest_counts": (0, 5)}, "latest_counts.*1 or more"),
+        ("tiny", {"preference.form": "literal", "preference.latest_counts": (-1,)}, "latest_counts.*0 or more"),
         ("tiny", {"model.trunk_channels": (0, 3)}, "model.trunk_channels.*1 or more"),
     ],
 )

@@ -63,6 +63,13 @@ def literal(vectors, user, item):
     return cosine(np.mean([g_user[user], *(m[liked] for liked in mine(user))], axis=0), m[item])
 
 
+def test_the_literal_form_without_latest_items_is_the_cosine_of_user_and_item(square):
+    found = product(square, Preference("literal", 0.5, 0))
+    expected = [[cosine(square.users[user], square.items_multimodal[item]) for item in range(ITEMS)]
+                for user in range(USERS)]
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
 def product(vectors, preference):
     users, items = fold(vectors, LATEST, preference)
     return users @ items.T
