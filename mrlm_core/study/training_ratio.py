@@ -145,12 +145,13 @@ def _paper(records: Sequence[RunRecord]) -> Iterator[str]:
 
 def _course(means: pd.Series) -> str:
     """Which way a curve goes at each step: "rises 55% to 70%, falls 70% to 75% (0.8732, ..., 0.8893)"."""
+    means = means.dropna()  # of the ratios at which the model ran
     signs = np.sign(np.diff(means.to_numpy()))
     starts = [place for place in range(len(signs)) if place == 0 or signs[place] != signs[place - 1]]
     words_of = {1: "rises", -1: "falls", 0: "stays"}
     parts = [f"{words_of[int(signs[start])]} {means.index[start]:.0%} to {means.index[end]:.0%}"
              for start, end in zip(starts, [*starts[1:], len(signs)], strict=True)]
-    return f"{listed(parts)} ({listed([f'{mean:.4f}' for mean in means])})"
+    return f"{listed(parts) or 'has one ratio alone'} ({listed([f'{mean:.4f}' for mean in means])})"
 
 
 def _change(records: Sequence[RunRecord], model: str, low: float, high: float, metric: str) -> Interval:

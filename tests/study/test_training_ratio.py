@@ -177,6 +177,15 @@ def test_sentences_tell_the_arms_apart() -> None:
     assert training_ratio.sentences([*RECORDS, *lacking], "recall@20")[0] == "EASE was not run: needs text."
 
 
+def test_a_model_that_lacks_a_ratio_is_told_by_those_it_has() -> None:
+    ratios = [record.data["spec"]["settings"][training_ratio.SETTING] for record in RECORDS]
+    some = [record for record, ratio in zip(RECORDS, ratios, strict=True) if (record.label, ratio) != ("MRLM", 0.75)]
+    assert len(some) == len(RECORDS) - 2
+    text = " ".join(training_ratio.sentences(some, "recall@20"))
+    assert "AUC@100 as printed: MRLM rises 65% to 70% (" in text
+    assert "Popularity falls 65% to 75% (" in text
+
+
 def test_of_one_ratio_there_is_no_step() -> None:
     assert training_ratio.steps(made("EASE", {0.7: 0.1}, {0.7: 0.1}), "recall@20").empty
 
